@@ -1,0 +1,494 @@
+"""The owner's half of a store, whichever disk is below: appends gather, commits come in groups.
+
+    append ─► gathering ──(end of the scheduler's tick, disk idle)──► in flight ──(commit)──► durable
+                 ▲                                                       │
+                 └────────── what came meanwhile is the next group ◄─────┘
+
+Everything here runs on the owner's trio thread, so there are no locks. A disk gets one batch at a time and says on
+the same thread when it is safe. Rows that are not committed yet are an overlay over the disk: two dictionaries.
+"""
+
+import os
+import struct
+import weakref
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Protocol, Self
+
+import trio
+
+from .audit import START, AuditHead, pack_row
+from .errors import (
+    EntriesArchived,
+    FailureReason,
+    InvalidKey,
+    StoreClosed,
+    StoreFailed,
+    StoreForked,
+    UnknownTable,
+)
+from .port import Entry, Event, Lsn
+from .schema import AUDIT, JOURNAL, KEY_BYTES_MAX, META, RESERVED_TABLES, SNAPSHOTS, Schema
+
+AUDIT_HEAD_KEY = b"audit_head"
+FIRST_LSN = Lsn(1)
+
+_PLACE = struct.Struct(">Q")
+_CHECKSUM = struct.Struct(">I")
+
+
+class Batch:
+    """What one commit writes: records in journal order, and the last value of every row touched."""
+
+    __slots__ = ("deletes", "first_lsn", "records", "rows", "rows_count")
+
+    def __init__(self, first_lsn: Lsn, tables: tuple[str, ...]) -> None:
+        self.first_lsn = first_lsn
+        self.records: list[bytes] = []
+        self.rows: dict[str, dict[bytes, bytes | None]] = {table: {} for table in tables}
+        self.deletes: set[str] = set()
+        self.rows_count = 0
+
+    def add(self, records: list[bytes], puts: list[tuple[str, bytes, bytes | None]]) -> None:
+        """Take one atomic group."""
+        self.records += records
+        rows = self.rows
+        for table, key, value in puts:
+            rows[table][key] = value
+            if value is None:
+                self.deletes.add(table)
+        self.rows_count += len(puts)
+
+    @property
+    def last_lsn(self) -> Lsn:
+        """LSN of the last record; the one before the first where there is none."""
+        return Lsn(self.first_lsn + len(self.records) - 1)
+
+
+class Opened(Protocol):
+    """What a disk knows once it is open."""
+
+    @property
+    def epoch(self) -> int: ...
+    @property
+    def first_lsn(self) -> Lsn: ...
+    @property
+    def last_lsn(self) -> Lsn: ...
+
+
+class Disk(Protocol):
+    """The medium below a store. `begin_commit` is answered later, on the owner's thread, through `done`."""
+
+    async def open(self, done: Callable[[StoreFailed | None], None]) -> Opened:
+        """Open the medium for writing, as a new epoch."""
+
+    def new_batch(self, first_lsn: Lsn) -> Batch:
+        """Return an empty batch."""
+
+    def begin_commit(self, batch: Batch) -> None:
+        """Start to write a batch."""
+
+    def get(self, table: str, key: bytes) -> bytes | None:
+        """Return a committed row."""
+
+    def scan(self, table: str, prefix: bytes, after: bytes | None, limit: int | None) -> list[tuple[bytes, bytes]]:
+        """Return committed rows in key order."""
+
+    def records(self, start: Lsn, until: Lsn) -> Iterator[tuple[Lsn, bytes]]:
+        """Iterate over committed records."""
+
+    async def close(self) -> None:
+        """Stop; called once, with no commit under way."""
+
+
+class _Waiting:
+    """Actions waiting for durability, in LSN order; first come, first served within one LSN."""
+
+    __slots__ = ("_queue",)
+
+    def __init__(self) -> None:
+        self._queue: deque[tuple[Lsn, Callable[[], None]]] = deque()
+
+    def __bool__(self) -> bool:
+        return bool(self._queue)
+
+    def put(self, lsn: Lsn, action: Callable[[], None]) -> None:
+        queue = self._queue
+        if not queue or queue[-1][0] <= lsn:
+            queue.append((lsn, action))
+            return
+        # Rare: an action for an earlier place than the latest one waiting.
+        place = len(queue)
+        while place and queue[place - 1][0] > lsn:
+            place -= 1
+        queue.insert(place, (lsn, action))
+
+    def pop_through(self, lsn: Lsn) -> Callable[[], None] | None:
+        if self._queue and self._queue[0][0] <= lsn:
+            return self._queue.popleft()[1]
+        return None
+
+    def clear(self) -> None:
+        self._queue.clear()
+
+
+_living: "weakref.WeakSet[GroupJournal]" = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for journal in list(_living):
+        journal._forked()  # noqa: SLF001  # this function is that class's own hook
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+class GroupJournal:
+    """The owner's store over some disk. Use it as an async context manager; see `Journal` for the verbs."""
+
+    def __init__(self, disk: Disk, schema: Schema, *, on_failure: Callable[[StoreFailed], None] | None = None) -> None:
+        self._disk = disk
+        self._schema = schema
+        self._codec = schema.codec
+        self._on_failure = on_failure
+        self._tables = frozenset(schema.tables)
+        self.failed: StoreFailed | None = None
+        self.epoch = 0
+        self.first_lsn = FIRST_LSN
+        self.last_lsn = Lsn(0)
+        self.durable_lsn = Lsn(0)
+        self._audit_head = START
+        self._refusal: StoreFailed | None = StoreClosed(FailureReason.CLOSED, "it is not open yet")
+        self._gathering = disk.new_batch(FIRST_LSN)
+        self._in_flight: Batch | None = None
+        self._waiting = _Waiting()
+        self._draining = False
+        self._wake = trio.Event()
+        self._sleepers: set[trio.Event] = set()
+
+    # Life: start, run, end.
+
+    async def start(self) -> None:
+        """Open the disk as a new epoch. Raises `StoreUnavailable`."""
+        opened = await self._disk.open(self._on_commit)
+        self.epoch = opened.epoch
+        self.first_lsn = opened.first_lsn
+        self.last_lsn = self.durable_lsn = opened.last_lsn
+        self._gathering = self._disk.new_batch(Lsn(self.last_lsn + 1))
+        head = self._disk.get(META, AUDIT_HEAD_KEY)
+        self._audit_head = START if head is None else AuditHead.unpack(head)
+        self._refusal = None
+        _living.add(self)
+        # A system task, so that a cancelled owner can still close: it must outlive the owner's scopes.
+        trio.lowlevel.spawn_system_task(self._pump, name="store pump")
+
+    async def close(self) -> None:
+        """Commit what is pending, then stop. Appends after this raise `StoreClosed`."""
+        if isinstance(self._refusal, StoreClosed):
+            return
+        closed = StoreClosed(FailureReason.CLOSED, "its owner closed it")
+        self._refusal = self._refusal or closed
+        with trio.CancelScope(shield=True):
+            if self.failed is None:
+                self._hand_over()
+                while self.pending:
+                    await self._sleep()
+            self._refusal = closed
+            self._wake.set()
+            _living.discard(self)
+            await self._disk.close()
+        self._waiting.clear()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+        if exc is None and self.failed is not None and self.failed.reason is not FailureReason.CRASHED:
+            raise self.failed  # nobody leaves a failed store without noticing
+
+    # Appending.
+
+    def append(self, *events: Event, at_ns: int, cause: int = 0) -> Lsn:
+        """Append events as one atomic group and return the LSN of the last; see `Journal.append`."""
+        if self._refusal is not None:
+            raise self._refusal
+        codec, schema, tables, epoch = self._codec, self._schema, self._tables, self.epoch
+        located = schema.located_indexer
+        lsn: int = self.last_lsn
+        head = self._audit_head
+        records: list[bytes] = []
+        puts: list[tuple[str, bytes, bytes | None]] = []
+        for event in events:
+            lsn += 1
+            kind = codec.kind_of(event)
+            record = codec.encode(event, kind, lsn, epoch, at_ns, cause)
+            records.append(record)
+            rows = schema.indexer(event) if located is None else schema.rows(event, Lsn(lsn))
+            for table, key, value in rows:
+                if table not in tables:
+                    raise self._unknown_table(table)
+                data = key.encode() if key.__class__ is str else key
+                if not 0 < len(data) <= KEY_BYTES_MAX:
+                    raise _invalid_key(table, key)
+                puts.append((table, data, value))  # type: ignore[arg-type]  # the class test above is a fast isinstance
+            if kind.chained:
+                head = head.following(record)
+                puts.append((AUDIT, _PLACE.pack(head.count), pack_row(lsn, head.digest)))
+        # Nothing above changed the store; nothing below can fail. So the group is atomic here, too.
+        if head is not self._audit_head:
+            self._audit_head = head
+            puts.append((META, AUDIT_HEAD_KEY, head.pack()))
+        self._gathering.add(records, puts)
+        self.last_lsn = Lsn(lsn)
+        if self._in_flight is None:  # otherwise the end of that commit hands over
+            self._wake.set()
+        return self.last_lsn
+
+    def put_snapshot(self, entity: str, lsn: Lsn, state: bytes) -> None:
+        """Keep the state of an entity as of `lsn`; the two newest are kept."""
+        if self._refusal is not None:
+            raise self._refusal
+        if not 0 < lsn <= self.last_lsn:
+            raise ValueError(f"a snapshot of {entity!r} at {lsn} is outside of the journal 1..{self.last_lsn}")
+        prefix = _snapshot_prefix(entity)
+        key = prefix + _PLACE.pack(lsn)
+        puts: list[tuple[str, bytes, bytes | None]] = [(SNAPSHOTS, key, _CHECKSUM.pack(zlib.crc32(state)) + state)]
+        kept = [old for old, _ in self._merged(SNAPSHOTS, prefix, None, None) if old != key]
+        puts.extend((SNAPSHOTS, old, None) for old in kept[:-1])
+        self._add_rows(puts)
+
+    def drop_snapshots(self, entity: str) -> None:
+        """Forget the snapshots of an entity that has ended."""
+        if self._refusal is not None:
+            raise self._refusal
+        prefix = _snapshot_prefix(entity)
+        self._add_rows([(SNAPSHOTS, key, None) for key, _ in self._merged(SNAPSHOTS, prefix, None, None)])
+
+    def _add_rows(self, puts: list[tuple[str, bytes, bytes | None]]) -> None:
+        if puts:
+            self._gathering.add([], puts)
+            self._wake.set()
+
+    # Durability.
+
+    @property
+    def pending(self) -> int:
+        """How many records and rows are not yet durable. Zero after a failure: they never will be."""
+        if self.failed is not None:
+            return 0
+        batches = (self._gathering,) if self._in_flight is None else (self._in_flight, self._gathering)
+        return sum(len(batch.records) + batch.rows_count for batch in batches)
+
+    def when_durable(self, lsn: Lsn, action: Callable[[], None]) -> None:
+        """Run `action` once everything up to `lsn` is durable; see `Journal.when_durable`."""
+        if lsn > self.last_lsn:
+            raise ValueError(f"LSN {lsn} is not appended yet; the last is {self.last_lsn}")
+        if lsn <= self.durable_lsn and not self._draining:
+            action()
+        elif self.failed is None:
+            self._waiting.put(lsn, action)
+
+    async def wait_durable(self, lsn: Lsn) -> None:
+        """Return once everything up to `lsn` is durable. Raises `StoreFailed` if that will not happen."""
+        if lsn > self.last_lsn:
+            raise ValueError(f"LSN {lsn} is not appended yet; the last is {self.last_lsn}")
+        await trio.lowlevel.checkpoint()
+        while self.durable_lsn < lsn:
+            if self.failed is not None:
+                raise self.failed
+            await self._sleep()
+
+    async def _sleep(self) -> None:
+        """Sleep until a commit ends or the store fails."""
+        event = trio.Event()
+        self._sleepers.add(event)
+        try:
+            await event.wait()
+        finally:
+            self._sleepers.discard(event)
+
+    def _wake_sleepers(self) -> None:
+        for event in self._sleepers:
+            event.set()
+
+    async def _pump(self) -> None:
+        """Hand over what has gathered, at most once in a tick of the scheduler."""
+        while not isinstance(self._refusal, StoreClosed):
+            await self._wake.wait()
+            self._wake = trio.Event()
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        batch = self._gathering
+        if self._in_flight is not None or self.failed is not None or not (batch.records or batch.rows_count):
+            return
+        self._in_flight = batch
+        self._gathering = self._disk.new_batch(Lsn(self.last_lsn + 1))
+        self._disk.begin_commit(batch)
+
+    def _on_commit(self, failure: StoreFailed | None) -> None:
+        """Hear from the disk that the batch in flight is durable, or why it is not."""
+        batch = self._in_flight
+        if batch is None or self.failed is not None:
+            return
+        if failure is not None:
+            self._fail(failure)
+            return
+        self._in_flight = None
+        self.durable_lsn = batch.last_lsn
+        self._hand_over()  # before the actions, so that the disk works while they run
+        self._drain()
+        self._wake_sleepers()
+
+    def _drain(self) -> None:
+        self._draining = True
+        try:
+            while (action := self._waiting.pop_through(self.durable_lsn)) is not None:
+                action()
+        except Exception as error:  # noqa: BLE001  # whatever it was, the promise of order is broken: stop, and say so
+            self._draining = False
+            failure = StoreFailed(FailureReason.ACTION_RAISED, f"{type(error).__name__}: {error}")
+            failure.__cause__ = error
+            self._fail(failure)
+        finally:
+            self._draining = False
+
+    def _fail(self, failure: StoreFailed) -> None:
+        """Stop accepting. What was not durable stays invisible: its actions never run."""
+        if self.failed is not None:
+            return
+        self.failed = failure
+        self._refusal = self._refusal or failure
+        self._waiting.clear()
+        self._wake_sleepers()
+        if self._on_failure is not None:
+            self._on_failure(failure)
+
+    def _forked(self) -> None:
+        # In the child only; the parent's object is another one by now.
+        self.failed = self._refusal = StoreForked(
+            FailureReason.FORKED, f"process {os.getpid()} must open its own reader; the owner goes on unharmed"
+        )
+        self._waiting.clear()
+
+    # Reading.
+
+    def get(self, table: str, key: bytes | str) -> bytes | None:
+        """Return the row as of the last append, or None."""
+        if table not in self._tables and table not in RESERVED_TABLES:
+            raise self._unknown_table(table)
+        data = key.encode() if isinstance(key, str) else key
+        rows = self._gathering.rows[table]
+        if data in rows:
+            return rows[data]
+        if self._in_flight is not None:
+            rows = self._in_flight.rows[table]
+            if data in rows:
+                return rows[data]
+        return self._disk.get(table, data)
+
+    def scan(
+        self, table: str, prefix: bytes | str = b"", *, after: bytes | None = None, limit: int | None = None
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """Iterate over rows as of the last append; see `Records.scan`."""
+        if table not in self._tables and table not in RESERVED_TABLES:
+            raise self._unknown_table(table)
+        data = prefix.encode() if isinstance(prefix, str) else prefix
+        return iter(self._merged(table, data, after, limit))
+
+    def _merged(self, table: str, prefix: bytes, after: bytes | None, limit: int | None) -> list[tuple[bytes, bytes]]:
+        overlay: dict[bytes, bytes | None] = {}
+        for batch in (self._in_flight, self._gathering):
+            if batch is not None:
+                overlay.update(
+                    item
+                    for item in batch.rows[table].items()
+                    if item[0].startswith(prefix) and (after is None or item[0] > after)
+                )
+        if not overlay:
+            return self._disk.scan(table, prefix, after, limit)
+        # Every overlay row may hide one row of the disk, so so many more are needed to fill the limit.
+        committed = self._disk.scan(table, prefix, after, None if limit is None else limit + len(overlay))
+        merged: dict[bytes, bytes | None] = {**dict(committed), **overlay}
+        rows = [(key, value) for key, value in sorted(merged.items()) if value is not None]
+        return rows if limit is None else rows[:limit]
+
+    def raw(self, start: Lsn = FIRST_LSN, *, until: Lsn | None = None) -> Iterator[tuple[Lsn, bytes]]:
+        """Iterate over stored records, those not yet committed included; see `Records.raw`."""
+        if start < self.first_lsn:
+            raise EntriesArchived(f"entry {start} was archived; the journal starts at {self.first_lsn}")
+        last = self.last_lsn if until is None else min(until, self.last_lsn)
+        overlay = [batch for batch in (self._in_flight, self._gathering) if batch is not None]
+        return self._raw(start, last, [(batch.first_lsn, list(batch.records)) for batch in overlay])
+
+    def _raw(self, start: Lsn, last: Lsn, overlay: list[tuple[Lsn, list[bytes]]]) -> Iterator[tuple[Lsn, bytes]]:
+        committed = Lsn(overlay[0][0] - 1)
+        if start <= committed:
+            yield from self._disk.records(start, min(last, committed))
+        for first, records in overlay:
+            for lsn, record in enumerate(records, first):
+                if start <= lsn <= last:
+                    yield Lsn(lsn), record
+
+    def read(self, start: Lsn = FIRST_LSN, *, until: Lsn | None = None) -> Iterator[Entry]:
+        """Iterate over entries, those not yet committed included; see `Records.read`."""
+        decode = self._codec.decode
+        return (decode(record) for _, record in self.raw(start, until=until))
+
+    def snapshot(self, entity: str) -> tuple[Lsn, bytes] | None:
+        """Return the newest intact snapshot of an entity, or None."""
+        prefix = _snapshot_prefix(entity)
+        return newest_intact(prefix, self._merged(SNAPSHOTS, prefix, None, None))
+
+    def snapshots(self, prefix: str = "") -> Iterator[str]:
+        """Iterate over the entities that have a snapshot."""
+        return entities(key for key, _ in self._merged(SNAPSHOTS, prefix.encode(), None, None))
+
+    def _unknown_table(self, table: str) -> UnknownTable:
+        return UnknownTable(f"the schema declares no table {table!r}; it has {sorted(self._tables)}")
+
+
+def _invalid_key(table: str, key: bytes | str) -> InvalidKey:
+    return InvalidKey(
+        f"a key of table {table!r} must have 1 to {KEY_BYTES_MAX} bytes, got {len(key)}: {key[:40]!r}; "
+        f"nothing was recorded"
+    )
+
+
+def _snapshot_prefix(entity: str) -> bytes:
+    data = entity.encode()
+    if not data or b"\0" in data or len(data) + 9 > KEY_BYTES_MAX:
+        raise InvalidKey(
+            f"the name of an entity must have 1 to {KEY_BYTES_MAX - 9} bytes and no zero byte, got {entity[:40]!r}"
+        )
+    return data + b"\0"
+
+
+def newest_intact(prefix: bytes, rows: list[tuple[bytes, bytes]]) -> tuple[Lsn, bytes] | None:
+    """Return LSN and state of the newest snapshot whose checksum holds."""
+    for key, value in reversed(rows):
+        if len(value) >= _CHECKSUM.size:
+            state = value[_CHECKSUM.size :]
+            if _CHECKSUM.unpack_from(value)[0] == zlib.crc32(state):
+                return Lsn(_PLACE.unpack(key[len(prefix) :])[0]), state
+    return None
+
+
+def entities(keys: Iterator[bytes]) -> Iterator[str]:
+    """Iterate over the names in the keys of snapshots, each once."""
+    last = None
+    for key in keys:
+        name = key[: -_PLACE.size - 1]
+        if name != last:
+            last = name
+            yield name.decode()
+
+
+TABLES_OF_THE_STORE = (META, SNAPSHOTS, AUDIT)
+assert JOURNAL not in TABLES_OF_THE_STORE

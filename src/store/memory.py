@@ -1,0 +1,246 @@
+"""The simulated twin of the store: the same journal over a disk in memory that can misbehave. No thread in it.
+
+    disk = MemoryDisk()
+    async with MemoryStore(schema, disk) as journal: ...
+    disk = journal.crash(keep=2)              # what is left: everything durable, and 2 of the groups after it
+    async with MemoryStore(schema, disk) as journal: ...
+
+A commit takes `latency_seconds` of trio's clock, so a mock clock drives it.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import trio
+
+from .errors import FailureReason, StoreFailed, StoreLocked
+from .group import FIRST_LSN, TABLES_OF_THE_STORE, Batch, GroupJournal
+from .port import Lsn
+from .schema import Schema
+
+_Put = tuple[str, bytes, bytes | None]
+
+
+class _Group(NamedTuple):
+    """One atomic group as it lies on the disk. A torn one was being written when the machine stopped."""
+
+    records: list[bytes]
+    puts: list[_Put]
+    torn: bool = False
+
+    @property
+    def size_bytes(self) -> int:
+        rows = sum(len(key) + len(value or b"") for _, key, value in self.puts)
+        return rows + sum(len(record) for record in self.records)
+
+
+class _MemoryBatch(Batch):
+    """A batch that remembers its groups, so that a crash can fall between any two of them."""
+
+    __slots__ = ("groups",)
+
+    def __init__(self, first_lsn: Lsn, tables: tuple[str, ...]) -> None:
+        super().__init__(first_lsn, tables)
+        self.groups: list[_Group] = []
+
+    def add(self, records: list[bytes], puts: list[_Put]) -> None:
+        super().add(records, puts)
+        self.groups.append(_Group(records, puts))
+
+
+class MemoryDisk:
+    """A disk that outlives its store objects, keeps what was synced, and fails on demand.
+
+    `latency_seconds` is a number or a function drawn from for every commit. `capacity_bytes` bounds what it takes.
+    """
+
+    def __init__(
+        self, *, latency_seconds: float | Callable[[], float] = 0.0, capacity_bytes: int | None = None
+    ) -> None:
+        self.latency_seconds = latency_seconds
+        self.capacity_bytes = capacity_bytes
+        self.used_bytes = 0
+        self.epoch = 0
+        self.owner: str | None = None
+        self._groups: list[_Group] = []
+        self._synced = 0
+        self._fault: StoreFailed | None = None
+
+    def fail_next(self, reason: FailureReason = FailureReason.IO_ERROR, detail: str = "injected") -> None:
+        """Let the next commit fail."""
+        self._fault = StoreFailed(reason, detail)
+
+    def sync(self) -> None:
+        """Make everything written so far survive a loss of power."""
+        self._synced = len(self._groups)
+
+    @property
+    def unsynced(self) -> int:
+        """How many committed groups a loss of power may take; always 0 with fsync durability."""
+        return len(self._groups) - self._synced
+
+    def lose_power(self, *, keep: int = 0) -> "MemoryDisk":
+        """Return the disk after a loss of power: what was synced, and the first `keep` groups after that."""
+        return self._survivor(self._groups[: self._synced + keep])
+
+    def _survivor(self, groups: list[_Group]) -> "MemoryDisk":
+        disk = MemoryDisk(latency_seconds=self.latency_seconds, capacity_bytes=self.capacity_bytes)
+        disk.epoch = self.epoch
+        disk._groups = list(groups)  # another object of this class
+        return disk
+
+    def _take(self, groups: list[_Group], *, sync: bool) -> StoreFailed | None:
+        fault, self._fault = self._fault, None
+        if fault is not None:
+            return fault
+        size_bytes = sum(group.size_bytes for group in groups)
+        if self.capacity_bytes is not None and self.used_bytes + size_bytes > self.capacity_bytes:
+            return StoreFailed(
+                FailureReason.DISK_FULL,
+                f"{self.used_bytes} of {self.capacity_bytes} bytes are used and the commit has {size_bytes}",
+            )
+        self.used_bytes += size_bytes
+        self._groups += groups
+        if sync:
+            self.sync()
+        return None
+
+    def _recover(self) -> list[_Group]:
+        intact = next((place for place, group in enumerate(self._groups) if group.torn), len(self._groups))
+        del self._groups[intact:]  # a torn write was never acknowledged, so nobody has seen it
+        self.used_bytes = sum(group.size_bytes for group in self._groups)
+        self._synced = len(self._groups)
+        return self._groups
+
+
+class _MountedDisk:
+    """A memory disk while a store has it open."""
+
+    def __init__(self, disk: MemoryDisk, schema: Schema, durability: str, owner: str) -> None:
+        self.disk = disk
+        self.epoch = 0
+        self.first_lsn = FIRST_LSN
+        self._tables = (*schema.tables, *TABLES_OF_THE_STORE)
+        self._sync = durability == "fsync"
+        self._owner = owner
+        self._records: list[bytes] = []
+        self._rows: dict[str, dict[bytes, bytes]] = {table: {} for table in self._tables}
+        self._done: Callable[[StoreFailed | None], None] = lambda _: None
+        self._commits: trio.MemorySendChannel[_MemoryBatch] | None = None
+        self.crashed = False
+
+    @property
+    def last_lsn(self) -> Lsn:
+        return Lsn(len(self._records))
+
+    async def open(self, done: Callable[[StoreFailed | None], None]) -> "_MountedDisk":
+        await trio.lowlevel.checkpoint()
+        if self.disk.owner is not None:
+            raise StoreLocked(f"the memory disk is held by {self.disk.owner!r} (epoch {self.disk.epoch})")
+        self.disk.owner = self._owner
+        self._done = done
+        self.disk.epoch += 1
+        self.epoch = self.disk.epoch
+        for group in self.disk._recover():  # the disk and its mount are one machine
+            self._apply(group)
+        self._commits, batches = trio.open_memory_channel[_MemoryBatch](1)
+        trio.lowlevel.spawn_system_task(self._write, batches, name="memory disk")
+        return self
+
+    def new_batch(self, first_lsn: Lsn) -> Batch:
+        return _MemoryBatch(first_lsn, self._tables)
+
+    def begin_commit(self, batch: Batch) -> None:
+        assert isinstance(batch, _MemoryBatch)
+        assert self._commits is not None
+        self._commits.send_nowait(batch)
+
+    async def _write(self, batches: "trio.MemoryReceiveChannel[_MemoryBatch]") -> None:
+        async for batch in batches:
+            latency = self.disk.latency_seconds
+            seconds = latency() if callable(latency) else latency
+            if seconds > 0:
+                await trio.sleep(seconds)
+            if self.crashed:
+                return
+            failure = self.disk._take(batch.groups, sync=self._sync)  # as above
+            if failure is None:
+                for group in batch.groups:
+                    self._apply(group)
+            self._done(failure)
+
+    def _apply(self, group: _Group) -> None:
+        self._records += group.records
+        for table, key, value in group.puts:
+            # A table may be gone from the schema; its rows stay on the disk, as they would in a file.
+            rows = self._rows.setdefault(table, {})
+            if value is None:
+                rows.pop(key, None)
+            else:
+                rows[key] = value
+
+    def get(self, table: str, key: bytes) -> bytes | None:
+        return self._rows[table].get(key)
+
+    def scan(self, table: str, prefix: bytes, after: bytes | None, limit: int | None) -> list[tuple[bytes, bytes]]:
+        rows = self._rows[table]
+        keys = sorted(key for key in rows if key.startswith(prefix) and (after is None or key > after))
+        return [(key, rows[key]) for key in keys[:limit]]
+
+    def records(self, start: Lsn, until: Lsn) -> Iterator[tuple[Lsn, bytes]]:
+        for lsn in range(start, until + 1):
+            yield Lsn(lsn), self._records[lsn - 1]
+
+    async def close(self) -> None:
+        await trio.lowlevel.checkpoint()
+        if self._commits is not None:
+            self._commits.close()
+        if self.disk.owner == self._owner:
+            self.disk.owner = None
+        if not self.crashed:
+            self.disk.sync()
+
+
+class MemoryStore(GroupJournal):
+    """A store over a `MemoryDisk`; an async context manager, like the real one."""
+
+    def __init__(
+        self,
+        schema: Schema,
+        disk: MemoryDisk | None = None,
+        *,
+        durability: str = "fsync",
+        on_failure: Callable[[StoreFailed], None] | None = None,
+        owner: str = "owner",
+    ) -> None:
+        self.disk = MemoryDisk() if disk is None else disk
+        self._mounted = _MountedDisk(self.disk, schema, durability, owner)
+        super().__init__(self._mounted, schema, on_failure=on_failure)
+
+    @property
+    def undurable_groups(self) -> int:
+        """How many appended groups are not durable: what `crash` may keep or lose."""
+        return len(self._undurable())
+
+    def crash(self, *, keep: int = 0, torn: bool = False) -> MemoryDisk:
+        """Stop as a killed process does, and return what is left on the disk.
+
+        Everything durable survives, and the first `keep` of the groups after it; with `torn` the group after those
+        is half written. Nothing of this store runs any more: no action, no `on_failure`.
+        """
+        undurable = self._undurable()
+        kept = undurable[:keep]
+        if torn and len(undurable) > keep:
+            kept.append(undurable[keep]._replace(torn=True))
+        durable = self.disk._groups  # the store and its disk are one machine
+        survivor = self.disk._survivor([*durable, *kept])  # as above
+        self._mounted.crashed = True
+        self._on_failure = None
+        self._fail(StoreFailed(FailureReason.CRASHED, f"{len(kept)} of {len(undurable)} groups reached the disk"))
+        return survivor
+
+    def _undurable(self) -> list[_Group]:
+        if self.failed is not None:
+            return []
+        batches = (self._in_flight, self._gathering)
+        return [group for batch in batches if isinstance(batch, _MemoryBatch) for group in batch.groups]

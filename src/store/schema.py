@@ -1,0 +1,61 @@
+"""What one store holds: which events, and which index rows follow from each of them."""
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from .audit import AUDIT_KIND, AuditRecord
+from .codec import Codec
+from .port import Event, Lsn
+
+META = "meta"
+JOURNAL = "journal"
+SNAPSHOTS = "snapshots"
+AUDIT = "audit"
+RESERVED_TABLES = frozenset({META, JOURNAL, SNAPSHOTS, AUDIT})
+
+KEY_BYTES_MAX = 511
+"""Longest key that LMDB can index (lmdb.h, mdb_env_get_maxkeysize)."""
+
+
+class IndexPut(NamedTuple):
+    """One row to write with the event it follows from; a value of None deletes the row. Text keys become UTF-8."""
+
+    table: str
+    key: bytes | str
+    value: bytes | None
+
+
+def _nothing(_event: Event) -> Iterable[IndexPut]:
+    return ()
+
+
+class Schema:
+    """Events, tables, and the pure functions from an event to its rows.
+
+    `indexer` sees the event alone. `located_indexer`, if given, also sees the event's LSN: for rows that point into
+    the journal, such as an order's timeline. Both must be pure: rows are rebuilt from the journal to check them.
+    """
+
+    def __init__(
+        self,
+        codec: Codec,
+        *,
+        tables: Iterable[str] = (),
+        indexer: Callable[[Event], Iterable[IndexPut]] = _nothing,
+        located_indexer: Callable[[Event, Lsn], Iterable[IndexPut]] | None = None,
+    ) -> None:
+        self.codec = codec
+        self.tables = tuple(dict.fromkeys(tables))
+        self.indexer = indexer
+        self.located_indexer = located_indexer
+        taken = sorted(RESERVED_TABLES.intersection(self.tables))
+        if taken:
+            raise ValueError(f"the tables {taken} belong to the store itself; choose other names")
+        if AuditRecord not in codec:
+            codec.register(AuditRecord, kind=AUDIT_KIND, version=1, chained=True)
+
+    def rows(self, event: Event, lsn: Lsn) -> Iterable[IndexPut]:
+        """Iterate over all rows that follow from an event."""
+        yield from self.indexer(event)
+        if self.located_indexer is not None:
+            yield from self.located_indexer(event, lsn)
