@@ -138,6 +138,9 @@ class Sent(Value, frozen=True, tag="sent"):
     def unconfirmed(self, at_ns: int, why: str) -> "Sent":
         return msgspec.structs.replace(self, knowledge=Unknown(since_ns=at_ns, why=why))
 
+    def confirmed(self, knowledge: Known) -> "Sent":
+        return msgspec.structs.replace(self, knowledge=knowledge)
+
     def cancelling(self, cancel: CancelInFlight | None) -> Self:
         return msgspec.structs.replace(self, cancel=cancel)
 
@@ -164,6 +167,9 @@ class Acknowledged(Value, frozen=True, tag="acknowledged"):
 
     def unconfirmed(self, at_ns: int, why: str) -> "Acknowledged":
         return msgspec.structs.replace(self, knowledge=Unknown(since_ns=at_ns, why=why))
+
+    def confirmed(self, knowledge: Known) -> "Acknowledged":
+        return msgspec.structs.replace(self, knowledge=knowledge)
 
     def cancelling(self, cancel: CancelInFlight | None) -> Self:
         return msgspec.structs.replace(self, cancel=cancel)

@@ -1,0 +1,111 @@
+"""The journal's schema for this project: every event of the model, and the index rows that follow from it.
+
+| table          | key                              | value                           | written by |
+|----------------|----------------------------------|---------------------------------|------------|
+| fills          | account, trade, venue order      | the fill, without its prices' context | FillRecorded |
+| settlements    | account, trade, venue order      | last settlement state           | FillRecorded, FillSettled |
+| orders         | client order id                  | the order's terms               | SliceComputed |
+| order_names    | account, venue order id          | client order id                 | OrderSubmitted |
+| outbox         | client order id                  | the exact signed bytes          | OrderSubmitted |
+| intents        | strategy, intent id              | digest of the intent's content  | IntentAccepted |
+| alerts         | alert id                         | state                           | AlertOpened, AlertClosed |
+
+`fills` is the ledger of processed executions: exact and for ever (law L5). Parts of a key are joined by a zero byte.
+"""
+
+import hashlib
+from collections.abc import Iterable
+
+import msgspec
+
+from ..model.alert import AlertState
+from ..model.event import (
+    EVENTS,
+    AlertClosed,
+    AlertOpened,
+    FillRecorded,
+    FillSettled,
+    IntentAccepted,
+    OrderSubmitted,
+    SliceComputed,
+)
+from ..model.fill import Execution, FillKey
+from ..model.identifiers import AccountId, IntentId, StrategyName, VenueOrderId
+from ..model.intent import AnyIntent, content_of
+from ..model.order import OrderTerms
+from .codec import Codec
+from .port import Event
+from .schema import IndexPut, Schema
+
+FILLS = "fills"
+SETTLEMENTS = "settlements"
+ORDERS = "orders"
+ORDER_NAMES = "order_names"
+OUTBOX = "outbox"
+INTENTS = "intents"
+ALERTS = "alerts"
+TABLES = (FILLS, SETTLEMENTS, ORDERS, ORDER_NAMES, OUTBOX, INTENTS, ALERTS)
+
+_encode = msgspec.msgpack.Encoder().encode
+decode_execution = msgspec.msgpack.Decoder(Execution).decode
+decode_terms = msgspec.msgpack.Decoder(OrderTerms).decode
+
+
+def fill_row(key: FillKey) -> bytes:
+    """The key of an execution in `fills` and `settlements`."""
+    return key.as_bytes()
+
+
+def order_name_row(account: AccountId, venue_order_id: VenueOrderId) -> bytes:
+    """The key of a venue's order id in `order_names`."""
+    return f"{account}\x00{venue_order_id}".encode()
+
+
+def intent_row(strategy: StrategyName, intent_id: IntentId) -> bytes:
+    """The key of an intent in `intents`."""
+    return f"{strategy}\x00{intent_id}".encode()
+
+
+def intent_digest(intent: AnyIntent) -> bytes:
+    """What tells a repetition of an intent from another intent under the same id."""
+    return hashlib.sha256(content_of(intent)).digest()
+
+
+def index(event: Event) -> Iterable[IndexPut]:
+    """The rows of one event; pure, so that they can be rebuilt from the journal and compared."""
+    match event:
+        case FillRecorded():
+            execution = event.fill.execution
+            row = fill_row(execution.key)
+            return (
+                IndexPut(FILLS, row, _encode(execution)),
+                IndexPut(SETTLEMENTS, row, execution.settlement.encode()),
+            )
+        case FillSettled():
+            return (IndexPut(SETTLEMENTS, fill_row(event.key), event.settlement.encode()),)
+        case SliceComputed():
+            return (IndexPut(ORDERS, event.terms.client_order_id, _encode(event.terms)),)
+        case OrderSubmitted():
+            return (
+                IndexPut(OUTBOX, event.client_order_id, event.body),
+                IndexPut(
+                    ORDER_NAMES, order_name_row(event.account, event.venue_order_id), event.client_order_id.encode()
+                ),
+            )
+        case IntentAccepted():
+            intent = event.intent
+            return (IndexPut(INTENTS, intent_row(intent.strategy, intent.intent_id), intent_digest(intent)),)
+        case AlertOpened():
+            return (IndexPut(ALERTS, event.alert.alert_id, AlertState.OPEN.encode()),)
+        case AlertClosed():
+            return (IndexPut(ALERTS, event.alert_id, event.state.encode()),)
+        case _:
+            return ()
+
+
+def journal_schema() -> Schema:
+    """A fresh schema with every event registered at its newest version."""
+    codec = Codec()
+    for event_class in EVENTS:
+        codec.register(event_class, kind=event_class.kind, version=event_class.version)
+    return Schema(codec, tables=TABLES, indexer=index)
