@@ -7,7 +7,7 @@ group     the owner's half: gathering, group commit, overlay, durability
 memory    the twin in memory, with faults
 """
 
-from .audit import AuditHead, AuditRecord, Direction
+from .audit import AuditHead, AuditRecord, AuditReport, Direction, Place, verify
 from .codec import Codec, Dropped
 from .errors import (
     EntriesArchived,
@@ -31,27 +31,36 @@ from .errors import (
     UnknownTable,
     UnregisteredEvent,
 )
+from .lmdb_store import Durability, LmdbStore, open_store
+from .lock import Holder
 from .memory import MemoryDisk, MemoryStore
 from .port import Entry, Event, Journal, Lsn, Records
+from .reader import Reader, open_reader
 from .schema import IndexPut, Schema
 
 __all__ = [
     "AuditHead",
     "AuditRecord",
+    "AuditReport",
     "Codec",
     "Direction",
     "Dropped",
+    "Durability",
     "EntriesArchived",
     "Entry",
     "Event",
     "FailureReason",
+    "Holder",
     "IndexPut",
     "InvalidKey",
     "Journal",
+    "LmdbStore",
     "Lsn",
     "MemoryDisk",
     "MemoryStore",
     "NewerRecord",
+    "Place",
+    "Reader",
     "RecordError",
     "Records",
     "Schema",
@@ -70,4 +79,7 @@ __all__ = [
     "UnknownRecord",
     "UnknownTable",
     "UnregisteredEvent",
+    "open_reader",
+    "open_store",
+    "verify",
 ]

@@ -11,12 +11,19 @@ that holds the event. Someone who can rewrite the whole store can rewrite the wh
 
 import enum
 import struct
+from collections.abc import Iterator
 from hashlib import sha256
 
 import msgspec
 
+from .errors import StoreCorrupt
+from .port import Lsn, Records
+
 AUDIT_KIND = "audit"
 GENESIS = bytes(32)
+AUDIT_HEAD_KEY = b"audit_head"
+AUDIT_TABLE = "audit"
+META_TABLE = "meta"
 
 _ROW = struct.Struct(">Q32s")
 _HEAD = struct.Struct(">Q32s")
@@ -76,3 +83,91 @@ def unpack_row(row: bytes) -> tuple[int, bytes]:
     """Return LSN and hash of a row. Raises `struct.error` where it is not one."""
     lsn, digest = _ROW.unpack(row)
     return lsn, digest
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where in the chain: the number of the record from 1, and its LSN where that is known."""
+
+    number: int
+    lsn: Lsn | None
+
+    def __str__(self) -> str:
+        return f"audit record {self.number}" + ("" if self.lsn is None else f" (LSN {self.lsn})")
+
+
+class AuditReport(msgspec.Struct, frozen=True):
+    """What `verify` found. `records` were expected, `verified` are intact from the first on without a break."""
+
+    records: int
+    verified: int
+    first_bad: Place | None = None
+    reason: str | None = None
+    head: AuditHead = START
+
+    @property
+    def intact(self) -> bool:
+        """Whether nothing was changed, lost or reordered."""
+        return self.first_bad is None
+
+    def __str__(self) -> str:
+        if self.intact:
+            return f"{self.verified} audit records verified; head {self.head.count}:{self.head.digest.hex()}"
+        return f"{self.verified} of {self.records} audit records verified; {self.first_bad} {self.reason}"
+
+
+_RECORD_PREFIX = b"\x97\xa5audit"  # an array of seven whose first element is the kind
+
+
+def verify(records: Records, *, noted: AuditHead | None = None) -> AuditReport:
+    """Recompute the chain from the journal's bytes and say where it first breaks.
+
+    `noted` is a head that was written down elsewhere earlier: it must still be on the chain. On a live store the
+    records that were committed when the call began are verified, and at least those.
+    """
+    stored = records.get(META_TABLE, AUDIT_HEAD_KEY)  # first: what is committed later only adds to the chain
+    expected = START if stored is None else AuditHead.unpack(stored)
+    count = max(expected.count, 0 if noted is None else noted.count)
+    last_lsn = records.last_lsn
+    rows = _rows(records)
+    head, lsn = START, None
+
+    def broken(number: int, at: Lsn | None, reason: str) -> AuditReport:
+        return AuditReport(max(count, number), head.count, Place(number, at), reason, head)
+
+    try:
+        for lsn, record in records.raw(records.first_lsn, until=last_lsn):
+            if not record.startswith(_RECORD_PREFIX):
+                continue
+            number = head.count + 1
+            row = next(rows, None)
+            if row is None or row[0] != number:
+                return broken(number, lsn, "has lost its row: rows were removed, or the record was put in")
+            following = head.following(record)
+            if row[1] != lsn:
+                return broken(number, Lsn(row[1]), f"is missing: the journal's next audit record is at LSN {lsn}")
+            if row[2] != following.digest:
+                return broken(number, lsn, "was changed, or one before it: its hash does not follow")
+            head = following
+            for known, name in ((expected, "the store's own head"), (noted, "the head noted elsewhere")):
+                if known is not None and known.count == head.count and known.digest != head.digest:
+                    return broken(number, lsn, f"is not the one that {name} speaks of: the chain was rewritten")
+    except StoreCorrupt as error:
+        return broken(head.count + 1, None, f"cannot be reached: {error}")
+    left = next((row for row in rows if row[1] <= last_lsn or row[0] <= expected.count), None)
+    if left is not None:
+        return broken(head.count + 1, Lsn(left[1]), "is missing: its row is there, the journal has no such record")
+    if head.count < count:
+        return broken(head.count + 1, None, f"is missing: the chain was truncated, {count} records were known")
+    return AuditReport(head.count, head.count, head=head)
+
+
+def _rows(records: Records) -> Iterator[tuple[int, int, bytes]]:
+    """Iterate over number, LSN and hash of every row, a page at a time."""
+    after: bytes | None = None
+    while page := list(records.scan(AUDIT_TABLE, after=after, limit=_PAGE_ROWS)):
+        for key, value in page:
+            after = key
+            yield (int.from_bytes(key, "big"), *unpack_row(value))
+
+
+_PAGE_ROWS = 1000

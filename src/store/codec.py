@@ -4,8 +4,8 @@ A record is one MessagePack array, packed with `msgpack`:
 
     [kind, version, lsn, epoch, at_ns, cause, payload]
 
-and its payload is the event as a MessagePack *map*, encoded by `msgspec` with decimals as strings. Maps cost 60 bytes and
-0.05 µs more than arrays for a typical fill, and decode as fast; in return an upcaster works on names, and a field
+and its payload is the event as a MessagePack *map*, encoded by `msgspec` with decimals as strings. Maps cost 60 bytes
+and 0.05 µs more than arrays for a typical fill, and decode as fast; in return an upcaster works on names, and a field
 added with a default needs no new version.
 
 Writers always write the newest version. Older payloads are upcast on read, step by step. A kind or version this build
@@ -184,7 +184,8 @@ class Codec:
             )
         if version > known:
             raise NewerRecord(
-                f"record {lsn} is {kind!r} version {version}; the kind was declared dropped up to version {known} only.",
+                f"record {lsn} is {kind!r} version {version}; the kind was declared dropped up to version {known}. "
+                f"Start the build that wrote it, or a later one.",
                 kind=kind,
                 version=version,
                 lsn=lsn,

@@ -9,9 +9,7 @@ the same thread when it is safe. Rows that are not committed yet are an overlay 
 """
 
 import os
-import struct
 import weakref
-import zlib
 from collections import deque
 from collections.abc import Callable, Iterator
 from types import TracebackType
@@ -19,7 +17,7 @@ from typing import Protocol, Self
 
 import trio
 
-from .audit import START, AuditHead, pack_row
+from .audit import AUDIT_HEAD_KEY, START, AuditHead, pack_row
 from .errors import (
     EntriesArchived,
     FailureReason,
@@ -30,13 +28,11 @@ from .errors import (
     UnknownTable,
 )
 from .port import Entry, Event, Lsn
-from .schema import AUDIT, JOURNAL, KEY_BYTES_MAX, META, RESERVED_TABLES, SNAPSHOTS, Schema
+from .reading import FIRST_LSN, decoded, entities, newest_intact, pack_number, sealed, snapshot_key, snapshot_prefix
+from .schema import AUDIT, KEY_BYTES_MAX, META, SNAPSHOTS, Schema
 
-AUDIT_HEAD_KEY = b"audit_head"
-FIRST_LSN = Lsn(1)
-
-_PLACE = struct.Struct(">Q")
-_CHECKSUM = struct.Struct(">I")
+TABLES_OF_THE_STORE = (META, SNAPSHOTS, AUDIT)
+"""Tables with rows that the store writes itself."""
 
 
 class Batch:
@@ -99,6 +95,9 @@ class Disk(Protocol):
     def records(self, start: Lsn, until: Lsn) -> Iterator[tuple[Lsn, bytes]]:
         """Iterate over committed records."""
 
+    def forked(self) -> None:
+        """Let go of what a forked child must not hold."""
+
     async def close(self) -> None:
         """Stop; called once, with no commit under way."""
 
@@ -160,7 +159,9 @@ class GroupJournal:
         self.last_lsn = Lsn(0)
         self.durable_lsn = Lsn(0)
         self._audit_head = START
-        self._refusal: StoreFailed | None = StoreClosed(FailureReason.CLOSED, "it is not open yet")
+        closed = StoreClosed(FailureReason.CLOSED, "it is not open yet")
+        self._refusal: StoreFailed | None = closed
+        self._unreadable: StoreFailed | None = closed
         self._gathering = disk.new_batch(FIRST_LSN)
         self._in_flight: Batch | None = None
         self._waiting = _Waiting()
@@ -179,14 +180,14 @@ class GroupJournal:
         self._gathering = self._disk.new_batch(Lsn(self.last_lsn + 1))
         head = self._disk.get(META, AUDIT_HEAD_KEY)
         self._audit_head = START if head is None else AuditHead.unpack(head)
-        self._refusal = None
+        self._refusal = self._unreadable = None
         _living.add(self)
         # A system task, so that a cancelled owner can still close: it must outlive the owner's scopes.
         trio.lowlevel.spawn_system_task(self._pump, name="store pump")
 
     async def close(self) -> None:
         """Commit what is pending, then stop. Appends after this raise `StoreClosed`."""
-        if isinstance(self._refusal, StoreClosed):
+        if self._unreadable is not None:
             return
         closed = StoreClosed(FailureReason.CLOSED, "its owner closed it")
         self._refusal = self._refusal or closed
@@ -195,7 +196,7 @@ class GroupJournal:
                 self._hand_over()
                 while self.pending:
                     await self._sleep()
-            self._refusal = closed
+            self._refusal = self._unreadable = closed
             self._wake.set()
             _living.discard(self)
             await self._disk.close()
@@ -239,7 +240,7 @@ class GroupJournal:
                 puts.append((table, data, value))  # type: ignore[arg-type]  # the class test above is a fast isinstance
             if kind.chained:
                 head = head.following(record)
-                puts.append((AUDIT, _PLACE.pack(head.count), pack_row(lsn, head.digest)))
+                puts.append((AUDIT, pack_number(head.count), pack_row(lsn, head.digest)))
         # Nothing above changed the store; nothing below can fail. So the group is atomic here, too.
         if head is not self._audit_head:
             self._audit_head = head
@@ -256,9 +257,8 @@ class GroupJournal:
             raise self._refusal
         if not 0 < lsn <= self.last_lsn:
             raise ValueError(f"a snapshot of {entity!r} at {lsn} is outside of the journal 1..{self.last_lsn}")
-        prefix = _snapshot_prefix(entity)
-        key = prefix + _PLACE.pack(lsn)
-        puts: list[tuple[str, bytes, bytes | None]] = [(SNAPSHOTS, key, _CHECKSUM.pack(zlib.crc32(state)) + state)]
+        prefix, key = snapshot_prefix(entity), snapshot_key(entity, lsn)
+        puts: list[tuple[str, bytes, bytes | None]] = [(SNAPSHOTS, key, sealed(state))]
         kept = [old for old, _ in self._merged(SNAPSHOTS, prefix, None, None) if old != key]
         puts.extend((SNAPSHOTS, old, None) for old in kept[:-1])
         self._add_rows(puts)
@@ -267,7 +267,7 @@ class GroupJournal:
         """Forget the snapshots of an entity that has ended."""
         if self._refusal is not None:
             raise self._refusal
-        prefix = _snapshot_prefix(entity)
+        prefix = snapshot_prefix(entity)
         self._add_rows([(SNAPSHOTS, key, None) for key, _ in self._merged(SNAPSHOTS, prefix, None, None)])
 
     def _add_rows(self, puts: list[tuple[str, bytes, bytes | None]]) -> None:
@@ -372,18 +372,21 @@ class GroupJournal:
 
     def _forked(self) -> None:
         # In the child only; the parent's object is another one by now.
-        self.failed = self._refusal = StoreForked(
+        self.failed = self._refusal = self._unreadable = StoreForked(
             FailureReason.FORKED, f"process {os.getpid()} must open its own reader; the owner goes on unharmed"
         )
         self._waiting.clear()
+        self._disk.forked()
 
     # Reading.
 
     def get(self, table: str, key: bytes | str) -> bytes | None:
         """Return the row as of the last append, or None."""
-        if table not in self._tables and table not in RESERVED_TABLES:
+        if table not in self._tables and table not in TABLES_OF_THE_STORE:
             raise self._unknown_table(table)
-        data = key.encode() if isinstance(key, str) else key
+        if self._unreadable is not None:
+            raise self._unreadable
+        data = _bytes(key)
         rows = self._gathering.rows[table]
         if data in rows:
             return rows[data]
@@ -397,12 +400,15 @@ class GroupJournal:
         self, table: str, prefix: bytes | str = b"", *, after: bytes | None = None, limit: int | None = None
     ) -> Iterator[tuple[bytes, bytes]]:
         """Iterate over rows as of the last append; see `Records.scan`."""
-        if table not in self._tables and table not in RESERVED_TABLES:
+        if table not in self._tables and table not in TABLES_OF_THE_STORE:
             raise self._unknown_table(table)
-        data = prefix.encode() if isinstance(prefix, str) else prefix
-        return iter(self._merged(table, data, after, limit))
+        if self._unreadable is not None:
+            raise self._unreadable
+        return iter(self._merged(table, _bytes(prefix), after, limit))
 
     def _merged(self, table: str, prefix: bytes, after: bytes | None, limit: int | None) -> list[tuple[bytes, bytes]]:
+        if self._unreadable is not None:
+            raise self._unreadable
         overlay: dict[bytes, bytes | None] = {}
         for batch in (self._in_flight, self._gathering):
             if batch is not None:
@@ -421,6 +427,8 @@ class GroupJournal:
 
     def raw(self, start: Lsn = FIRST_LSN, *, until: Lsn | None = None) -> Iterator[tuple[Lsn, bytes]]:
         """Iterate over stored records, those not yet committed included; see `Records.raw`."""
+        if self._unreadable is not None:
+            raise self._unreadable
         if start < self.first_lsn:
             raise EntriesArchived(f"entry {start} was archived; the journal starts at {self.first_lsn}")
         last = self.last_lsn if until is None else min(until, self.last_lsn)
@@ -438,20 +446,22 @@ class GroupJournal:
 
     def read(self, start: Lsn = FIRST_LSN, *, until: Lsn | None = None) -> Iterator[Entry]:
         """Iterate over entries, those not yet committed included; see `Records.read`."""
-        decode = self._codec.decode
-        return (decode(record) for _, record in self.raw(start, until=until))
+        return decoded(self._codec, self.raw(start, until=until))
 
     def snapshot(self, entity: str) -> tuple[Lsn, bytes] | None:
         """Return the newest intact snapshot of an entity, or None."""
-        prefix = _snapshot_prefix(entity)
-        return newest_intact(prefix, self._merged(SNAPSHOTS, prefix, None, None))
+        return newest_intact(self._merged(SNAPSHOTS, snapshot_prefix(entity), None, None))
 
     def snapshots(self, prefix: str = "") -> Iterator[str]:
         """Iterate over the entities that have a snapshot."""
-        return entities(key for key, _ in self._merged(SNAPSHOTS, prefix.encode(), None, None))
+        return entities(self._merged(SNAPSHOTS, prefix.encode(), None, None))
 
     def _unknown_table(self, table: str) -> UnknownTable:
         return UnknownTable(f"the schema declares no table {table!r}; it has {sorted(self._tables)}")
+
+
+def _bytes(text: bytes | str) -> bytes:
+    return text.encode() if isinstance(text, str) else text
 
 
 def _invalid_key(table: str, key: bytes | str) -> InvalidKey:
@@ -459,36 +469,3 @@ def _invalid_key(table: str, key: bytes | str) -> InvalidKey:
         f"a key of table {table!r} must have 1 to {KEY_BYTES_MAX} bytes, got {len(key)}: {key[:40]!r}; "
         f"nothing was recorded"
     )
-
-
-def _snapshot_prefix(entity: str) -> bytes:
-    data = entity.encode()
-    if not data or b"\0" in data or len(data) + 9 > KEY_BYTES_MAX:
-        raise InvalidKey(
-            f"the name of an entity must have 1 to {KEY_BYTES_MAX - 9} bytes and no zero byte, got {entity[:40]!r}"
-        )
-    return data + b"\0"
-
-
-def newest_intact(prefix: bytes, rows: list[tuple[bytes, bytes]]) -> tuple[Lsn, bytes] | None:
-    """Return LSN and state of the newest snapshot whose checksum holds."""
-    for key, value in reversed(rows):
-        if len(value) >= _CHECKSUM.size:
-            state = value[_CHECKSUM.size :]
-            if _CHECKSUM.unpack_from(value)[0] == zlib.crc32(state):
-                return Lsn(_PLACE.unpack(key[len(prefix) :])[0]), state
-    return None
-
-
-def entities(keys: Iterator[bytes]) -> Iterator[str]:
-    """Iterate over the names in the keys of snapshots, each once."""
-    last = None
-    for key in keys:
-        name = key[: -_PLACE.size - 1]
-        if name != last:
-            last = name
-            yield name.decode()
-
-
-TABLES_OF_THE_STORE = (META, SNAPSHOTS, AUDIT)
-assert JOURNAL not in TABLES_OF_THE_STORE

@@ -14,8 +14,9 @@ from typing import NamedTuple
 import trio
 
 from .errors import FailureReason, StoreFailed, StoreLocked
-from .group import FIRST_LSN, TABLES_OF_THE_STORE, Batch, GroupJournal
+from .group import TABLES_OF_THE_STORE, Batch, GroupJournal
 from .port import Lsn
+from .reading import FIRST_LSN
 from .schema import Schema
 
 _Put = tuple[str, bytes, bytes | None]
@@ -62,7 +63,7 @@ class MemoryDisk:
         self.used_bytes = 0
         self.epoch = 0
         self.owner: str | None = None
-        self._groups: list[_Group] = []
+        self.groups: list[_Group] = []
         self._synced = 0
         self._fault: StoreFailed | None = None
 
@@ -72,24 +73,24 @@ class MemoryDisk:
 
     def sync(self) -> None:
         """Make everything written so far survive a loss of power."""
-        self._synced = len(self._groups)
+        self._synced = len(self.groups)
 
     @property
     def unsynced(self) -> int:
         """How many committed groups a loss of power may take; always 0 with fsync durability."""
-        return len(self._groups) - self._synced
+        return len(self.groups) - self._synced
 
     def lose_power(self, *, keep: int = 0) -> "MemoryDisk":
         """Return the disk after a loss of power: what was synced, and the first `keep` groups after that."""
-        return self._survivor(self._groups[: self._synced + keep])
+        return self.survivor(self.groups[: self._synced + keep])
 
-    def _survivor(self, groups: list[_Group]) -> "MemoryDisk":
+    def survivor(self, groups: list[_Group]) -> "MemoryDisk":
         disk = MemoryDisk(latency_seconds=self.latency_seconds, capacity_bytes=self.capacity_bytes)
         disk.epoch = self.epoch
-        disk._groups = list(groups)  # another object of this class
+        disk.groups = list(groups)  # another object of this class
         return disk
 
-    def _take(self, groups: list[_Group], *, sync: bool) -> StoreFailed | None:
+    def write(self, groups: list[_Group], *, sync: bool) -> StoreFailed | None:
         fault, self._fault = self._fault, None
         if fault is not None:
             return fault
@@ -100,17 +101,17 @@ class MemoryDisk:
                 f"{self.used_bytes} of {self.capacity_bytes} bytes are used and the commit has {size_bytes}",
             )
         self.used_bytes += size_bytes
-        self._groups += groups
+        self.groups += groups
         if sync:
             self.sync()
         return None
 
-    def _recover(self) -> list[_Group]:
-        intact = next((place for place, group in enumerate(self._groups) if group.torn), len(self._groups))
-        del self._groups[intact:]  # a torn write was never acknowledged, so nobody has seen it
-        self.used_bytes = sum(group.size_bytes for group in self._groups)
-        self._synced = len(self._groups)
-        return self._groups
+    def recover(self) -> list[_Group]:
+        intact = next((place for place, group in enumerate(self.groups) if group.torn), len(self.groups))
+        del self.groups[intact:]  # a torn write was never acknowledged, so nobody has seen it
+        self.used_bytes = sum(group.size_bytes for group in self.groups)
+        self._synced = len(self.groups)
+        return self.groups
 
 
 class _MountedDisk:
@@ -141,7 +142,7 @@ class _MountedDisk:
         self._done = done
         self.disk.epoch += 1
         self.epoch = self.disk.epoch
-        for group in self.disk._recover():  # the disk and its mount are one machine
+        for group in self.disk.recover():  # the disk and its mount are one machine
             self._apply(group)
         self._commits, batches = trio.open_memory_channel[_MemoryBatch](1)
         trio.lowlevel.spawn_system_task(self._write, batches, name="memory disk")
@@ -163,7 +164,7 @@ class _MountedDisk:
                 await trio.sleep(seconds)
             if self.crashed:
                 return
-            failure = self.disk._take(batch.groups, sync=self._sync)  # as above
+            failure = self.disk.write(batch.groups, sync=self._sync)  # as above
             if failure is None:
                 for group in batch.groups:
                     self._apply(group)
@@ -190,6 +191,9 @@ class _MountedDisk:
     def records(self, start: Lsn, until: Lsn) -> Iterator[tuple[Lsn, bytes]]:
         for lsn in range(start, until + 1):
             yield Lsn(lsn), self._records[lsn - 1]
+
+    def forked(self) -> None:
+        """Nothing to let go of: the child has its own copy of the memory."""
 
     async def close(self) -> None:
         await trio.lowlevel.checkpoint()
@@ -232,8 +236,8 @@ class MemoryStore(GroupJournal):
         kept = undurable[:keep]
         if torn and len(undurable) > keep:
             kept.append(undurable[keep]._replace(torn=True))
-        durable = self.disk._groups  # the store and its disk are one machine
-        survivor = self.disk._survivor([*durable, *kept])  # as above
+        durable = self.disk.groups  # the store and its disk are one machine
+        survivor = self.disk.survivor([*durable, *kept])  # as above
         self._mounted.crashed = True
         self._on_failure = None
         self._fail(StoreFailed(FailureReason.CRASHED, f"{len(kept)} of {len(undurable)} groups reached the disk"))

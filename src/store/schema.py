@@ -3,14 +3,14 @@
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from .audit import AUDIT_KIND, AuditRecord
+from .audit import AUDIT_KIND, AUDIT_TABLE, META_TABLE, AuditRecord
 from .codec import Codec
 from .port import Event, Lsn
 
-META = "meta"
+META = META_TABLE
 JOURNAL = "journal"
 SNAPSHOTS = "snapshots"
-AUDIT = "audit"
+AUDIT = AUDIT_TABLE
 RESERVED_TABLES = frozenset({META, JOURNAL, SNAPSHOTS, AUDIT})
 
 KEY_BYTES_MAX = 511
