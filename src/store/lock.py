@@ -4,6 +4,7 @@ import errno
 import fcntl
 import os
 import socket
+import time
 from pathlib import Path
 
 import msgspec
@@ -11,6 +12,10 @@ import msgspec
 from .errors import StoreLocked, StoreUnsuitable
 
 LOCK_FILE = "owner.lock"
+
+# A reader that asks whether there is an owner holds the lock for an instant; that must not turn an owner away.
+_TRIES = 4
+_TRY_SECONDS = 0.01
 
 
 class Holder(msgspec.Struct, frozen=True):
@@ -41,7 +46,7 @@ class OwnerLock:
         """Take the lock. Raises `StoreLocked` naming the holder, `StoreUnsuitable` where locks do not work."""
         file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock_exclusively(file)
         except OSError as error:
             held_by = read_holder(self._path)
             os.close(file)
@@ -76,6 +81,18 @@ class OwnerLock:
         if self._file is not None:
             os.close(self._file)
             self._file = None
+
+
+def _lock_exclusively(file: int) -> None:
+    for left in reversed(range(_TRIES)):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if not left:
+                raise
+            time.sleep(_TRY_SECONDS)
+        else:
+            return
 
 
 def read_holder(lock_path: Path) -> Holder | None:
