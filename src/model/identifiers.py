@@ -39,9 +39,10 @@ def client_order_id(
     """The order's identity, a pure function of what the strategy asked for (law L6).
 
     The same slice of the same intent has the same id after any crash, so it makes at most one order. The
-    readable part comes first for people; the digest keeps two strategies apart that use one intent id.
+    readable part comes first for people; the digest keeps two strategies apart that use one intent id, and is long
+    enough that it does so over tens of millions of them.
     """
-    digest = hashlib.sha256(f"{strategy}\x00{intent_id}".encode()).hexdigest()[:8]
+    digest = hashlib.sha256(f"{strategy}\x00{intent_id}".encode()).hexdigest()[:16]
     return ClientOrderId(f"{intent_id}.{leg}.{slice_number}.{attempt}-{digest}")
 
 

@@ -4,7 +4,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from .identifiers import AssetId, InstrumentId, VenueName
-from .money import Cash, Price, Quantity, is_multiple, plain
+from .money import EXACT, Cash, Price, Quantity, is_multiple, plain
 from .value import Value
 
 
@@ -67,46 +67,44 @@ class RuleBroken(Value, frozen=True):
 
 def broken_rules(instrument: Instrument, price: Price, quantity: Quantity) -> list[RuleBroken]:
     """Every venue rule that an order at this price and size would break, in the order of the fields."""
-    broken: list[RuleBroken] = []
+    return [
+        *broken_price_rules(instrument, price),
+        *broken_quantity_rules(instrument, quantity),
+        *_broken_notional_rules(instrument, price, quantity),
+    ]
+
+
+def broken_price_rules(instrument: Instrument, price: Price) -> list[RuleBroken]:
+    """Every rule that the price breaks by itself: the range first, then the tick."""
     if not instrument.price_minimum <= price <= instrument.price_maximum:
-        broken.append(
-            RuleBroken(
-                field="price",
-                found=plain(price),
-                allowed=f"from {plain(instrument.price_minimum)} to {plain(instrument.price_maximum)}",
-            )
-        )
-    elif not is_multiple(price, instrument.price_tick):
-        broken.append(
-            RuleBroken(
-                field="price",
-                found=plain(price),
-                allowed=f"a multiple of the tick {plain(instrument.price_tick)}",
-            )
-        )
+        allowed = f"from {plain(instrument.price_minimum)} to {plain(instrument.price_maximum)}"
+        return [RuleBroken(field="price", found=plain(price), allowed=allowed)]
+    if not is_multiple(price, instrument.price_tick):
+        allowed = f"a multiple of the tick {plain(instrument.price_tick)}"
+        return [RuleBroken(field="price", found=plain(price), allowed=allowed)]
+    return []
+
+
+def broken_quantity_rules(instrument: Instrument, quantity: Quantity) -> list[RuleBroken]:
+    """Every rule that the quantity breaks by itself: the minimum, then the step."""
+    broken: list[RuleBroken] = []
     if quantity < instrument.quantity_minimum:
-        broken.append(
-            RuleBroken(
-                field="quantity",
-                found=plain(quantity),
-                allowed=f"at least {plain(instrument.quantity_minimum)}",
-            )
-        )
+        allowed = f"at least {plain(instrument.quantity_minimum)}"
+        broken.append(RuleBroken(field="quantity", found=plain(quantity), allowed=allowed))
     if not is_multiple(quantity, instrument.quantity_step):
-        broken.append(
-            RuleBroken(
-                field="quantity",
-                found=plain(quantity),
-                allowed=f"a multiple of {plain(instrument.quantity_step)}",
-            )
-        )
-    notional = price * quantity
-    if notional < instrument.notional_minimum:
-        broken.append(
-            RuleBroken(
-                field="notional",
-                found=plain(notional),
-                allowed=f"at least {plain(instrument.notional_minimum)}",
-            )
-        )
+        allowed = f"a multiple of {plain(instrument.quantity_step)}"
+        broken.append(RuleBroken(field="quantity", found=plain(quantity), allowed=allowed))
     return broken
+
+
+def notional_of(instrument: Instrument, price: Price, quantity: Quantity) -> Cash:
+    """What this quantity is worth at this price, in the settlement asset."""
+    return Cash(EXACT.multiply(EXACT.multiply(price, quantity), instrument.multiplier))
+
+
+def _broken_notional_rules(instrument: Instrument, price: Price, quantity: Quantity) -> list[RuleBroken]:
+    notional = notional_of(instrument, price, quantity)
+    if notional >= instrument.notional_minimum:
+        return []
+    allowed = f"at least {plain(instrument.notional_minimum)}"
+    return [RuleBroken(field="notional", found=plain(notional), allowed=allowed)]

@@ -6,7 +6,7 @@ from enum import StrEnum
 import msgspec
 
 from .identifiers import AccountId, InstrumentId, IntentId, StrategyName
-from .money import Cash, Price, Quantity
+from .money import Cash, Price, Quantity, plain
 from .value import Value
 
 
@@ -110,5 +110,18 @@ _encoder = msgspec.json.Encoder(order="deterministic")
 
 
 def content_of(intent: AnyIntent) -> bytes:
-    """The intent's canonical bytes: the same id with other content is a mistake and not a repetition."""
-    return _encoder.encode(intent)
+    """The intent's canonical bytes: the same id with other content is a mistake and not a repetition.
+
+    Equal intents have equal bytes: 25, 25.0 and 2.5e1 are one number, however a strategy wrote it.
+    """
+    return _encoder.encode(_canonical(msgspec.to_builtins(intent, builtin_types=(Decimal,))))
+
+
+def _canonical(content: object) -> object:
+    if isinstance(content, Decimal):
+        return plain(content)
+    if isinstance(content, dict):
+        return {name: _canonical(value) for name, value in content.items()}
+    if isinstance(content, (list, tuple)):
+        return [_canonical(value) for value in content]
+    return content

@@ -1,6 +1,6 @@
 """Decimal amounts with their own types, and the only roundings that money may go through."""
 
-from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal, InvalidOperation
+from decimal import Context, Decimal, InvalidOperation
 from typing import NewType
 
 Price = NewType("Price", Decimal)
@@ -20,8 +20,9 @@ ONE = Decimal(1)
 DIGITS_MAX = 40
 """No venue quotes more; longer input is a mistake or an attack on the parser."""
 
-# Sums and products of amounts are exact well beyond what any venue uses; the default of 28 digits is not.
-EXACT = Context(prec=60)
+# Sums, products and whole quotients of any two amounts that `parse_decimal` lets in are exact with this many digits;
+# with the default of 28 they are silently rounded.
+EXACT = Context(prec=120)
 
 
 class NotAnAmount(ValueError):
@@ -31,32 +32,43 @@ class NotAnAmount(ValueError):
 def parse_decimal(found: object) -> Decimal:
     """Read an exact finite decimal from a string or an integer.
 
-    Floats are refused: 0.1 as a float is not 0.1. Raises `NotAnAmount`.
+    Floats are refused: 0.1 as a float is not 0.1. So is what `Decimal` alone would let pass: underscores, spaces
+    around the number, digits of other scripts. Raises `NotAnAmount`.
     """
     if isinstance(found, bool) or not isinstance(found, (str, int, Decimal)):
-        raise NotAnAmount(f"expected a decimal number as a string, found {type(found).__name__} {found!r}")
+        raise NotAnAmount(f"expected a decimal number as a string, found {type(found).__name__} {found!r:.80}")
+    if isinstance(found, int) and found.bit_length() > 4 * DIGITS_MAX:  # before str(), which has a limit of its own
+        raise NotAnAmount(f"expected at most {DIGITS_MAX} digits, found an integer of {found.bit_length()} bits")
     text = str(found)
     if len(text) > DIGITS_MAX:
         raise NotAnAmount(f"expected at most {DIGITS_MAX} characters, found {len(text)}")
+    if not text.isascii() or "_" in text or text != text.strip():
+        raise NotAnAmount(f"expected a decimal number, found {text!r}")
     try:
         value = Decimal(text)
     except InvalidOperation:
         raise NotAnAmount(f"expected a decimal number, found {text!r}") from None
     if not value.is_finite():
         raise NotAnAmount(f"expected a finite number, found {text!r}")
-    if value and not -DIGITS_MAX < value.adjusted() < DIGITS_MAX:
+    if not value:
+        return ZERO  # 0E+999999 and -0 are zero as well, and would be written out with all their digits
+    if not -DIGITS_MAX < value.adjusted() < DIGITS_MAX:
         raise NotAnAmount(f"expected a number of sane size, found {text!r}")
     return value
 
 
 def floor_to(value: Decimal, step: Decimal) -> Decimal:
     """The largest multiple of `step` that is not above `value`."""
-    return (value / step).to_integral_value(ROUND_FLOOR) * step
+    steps = EXACT.divide_int(value, step)
+    exact = EXACT.multiply(steps, step)
+    return exact if exact <= value else EXACT.subtract(exact, step)
 
 
 def ceil_to(value: Decimal, step: Decimal) -> Decimal:
     """The smallest multiple of `step` that is not below `value`."""
-    return (value / step).to_integral_value(ROUND_CEILING) * step
+    steps = EXACT.divide_int(value, step)
+    exact = EXACT.multiply(steps, step)
+    return exact if exact >= value else EXACT.add(exact, step)
 
 
 def is_multiple(value: Decimal, step: Decimal) -> bool:
@@ -65,6 +77,8 @@ def is_multiple(value: Decimal, step: Decimal) -> bool:
 
 
 def plain(value: Decimal) -> str:
-    """The number as people write it: no exponent, no trailing zeros."""
+    """The number as people write it: no exponent, no trailing zeros, no negative zero."""
     text = f"{value:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text

@@ -10,20 +10,38 @@ from decimal import Decimal
 from enum import StrEnum
 
 from .identifiers import AccountId, AssetId
-from .money import SignedQuantity
+from .money import EXACT, ZERO, Quantity, SignedQuantity
 from .value import Value
 
 
 class BookView(Value, frozen=True):
-    """What the fills say: `confirmed` is settled, `matched` includes executions that have not settled yet."""
+    """What the fills say: `confirmed` is settled, `matched` includes executions that have not settled yet.
+
+    `arriving` and `leaving` are the quantities of purchases and sales in flight. They settle in any order, and a
+    view may show any of them before we hear of it, so the truth lies anywhere from `lowest` to `highest`:
+
+        lowest = confirmed − leaving ──── confirmed, matched ──── confirmed + arriving = highest
+    """
 
     confirmed: SignedQuantity
     matched: SignedQuantity
+    arriving: Quantity = Quantity(ZERO)
+    leaving: Quantity = Quantity(ZERO)
 
     @property
     def is_quiet(self) -> bool:
         """Nothing is in flight, so that equality can be demanded."""
-        return self.confirmed == self.matched
+        return self.confirmed == self.matched and not self.arriving and not self.leaving
+
+    @property
+    def lowest(self) -> SignedQuantity:
+        """What is held if every sale in flight settles and no purchase does."""
+        return SignedQuantity(min(EXACT.subtract(self.confirmed, self.leaving), self.matched))
+
+    @property
+    def highest(self) -> SignedQuantity:
+        """What is held if every purchase in flight settles and no sale does."""
+        return SignedQuantity(max(EXACT.add(self.confirmed, self.arriving), self.matched))
 
 
 class Seen(Value, frozen=True, tag="seen"):
@@ -102,13 +120,11 @@ class Truth(Value, frozen=True):
 
 def outside(book: BookView, seen: SignedQuantity, tolerance: Decimal) -> SignedQuantity:
     """How far `seen` lies outside the book's interval; zero when inside."""
-    low = min(book.confirmed, book.matched) - tolerance
-    high = max(book.confirmed, book.matched) + tolerance
-    if seen < low:
-        return SignedQuantity(seen - min(book.confirmed, book.matched))
-    if seen > high:
-        return SignedQuantity(seen - max(book.confirmed, book.matched))
-    return SignedQuantity(Decimal(0))
+    if seen < book.lowest - tolerance:
+        return SignedQuantity(seen - book.lowest)
+    if seen > book.highest + tolerance:
+        return SignedQuantity(seen - book.highest)
+    return SignedQuantity(ZERO)
 
 
 class Diagnosis(StrEnum):
