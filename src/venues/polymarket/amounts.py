@@ -123,11 +123,9 @@ def _round_shares(share_units: Fraction, tick: TickSize) -> int:
     The first step only forgives division noise; the second is what keeps the read-back price at or above
     the cap, so that an offer resting exactly there can be taken.
     """
-    unit = 10 ** (COLLATERAL_DECIMALS - tick.amount_decimals)
-    fine = Fraction(unit, 10**4)
-    raised: Fraction = -(-share_units // fine) * fine
-    whole: int = raised // unit
-    return whole * unit
+    unit = int(10 ** (COLLATERAL_DECIMALS - tick.amount_decimals))
+    fine_units = -(-share_units.numerator * 10**4 // (share_units.denominator * unit))
+    return fine_units // 10**4 * unit
 
 
 def check_price(price: Decimal, tick: TickSize) -> None:
