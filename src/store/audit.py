@@ -124,10 +124,13 @@ def verify(records: Records, *, noted: AuditHead | None = None) -> AuditReport:
     `noted` is a head that was written down elsewhere earlier: it must still be on the chain. On a live store the
     records that were committed when the call began are verified, and at least those.
     """
-    stored = records.get(META_TABLE, AUDIT_HEAD_KEY)  # first: what is committed later only adds to the chain
+    # An owner may commit between these three: what lies through `before` the head must count, and what the head
+    # counts must lie through `last_lsn`.
+    before = records.last_lsn
+    stored = records.get(META_TABLE, AUDIT_HEAD_KEY)
+    last_lsn = records.last_lsn
     expected = START if stored is None else AuditHead.unpack(stored)
     count = max(expected.count, 0 if noted is None else noted.count)
-    last_lsn = records.last_lsn
     rows = _rows(records)
     head, lsn = START, None
 
@@ -147,6 +150,8 @@ def verify(records: Records, *, noted: AuditHead | None = None) -> AuditReport:
                 return broken(number, Lsn(row[1]), f"is missing: the journal's next audit record is at LSN {lsn}")
             if row[2] != following.digest:
                 return broken(number, lsn, "was changed, or one before it: its hash does not follow")
+            if number > expected.count and lsn <= before:
+                return broken(number, lsn, "is beyond the store's own head: that was removed or set back")
             head = following
             for known, name in ((expected, "the store's own head"), (noted, "the head noted elsewhere")):
                 if known is not None and known.count == head.count and known.digest != head.digest:

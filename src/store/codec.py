@@ -110,7 +110,8 @@ class Codec:
         elif event_class in self._by_class:
             problem = f"is registered already, as {self._by_class[event_class].name!r}"
         elif set(steps) != set(range(1, version)):
-            problem = f"has version {version} and needs upcasters from 1..{version - 1}, got {sorted(steps)}"
+            needed = f"upcasters from 1..{version - 1}" if version > 1 else "no upcasters"
+            problem = f"has version {version} and needs {needed}, got {sorted(steps)}"
         if problem is not None:
             raise ValueError(f"event class {event_class.__name__} {problem}")
         spec = Kind(event_class, kind, version, steps, chained=chained)
@@ -138,16 +139,17 @@ class Codec:
         """Return the record of an event at its place."""
         return self._pack((spec.name, spec.version, lsn, epoch, at_ns, cause, _encode(event)))
 
-    def decode(self, record: bytes) -> Entry:
-        """Return the entry of a record. Raises `UnknownRecord`, `NewerRecord` or `UndecodableRecord`."""
+    def decode(self, record: bytes, *, place: int = 0) -> Entry:
+        """Return the entry of a record; `place` is where it lies, for errors. Raises `UnknownRecord`, `NewerRecord` or `UndecodableRecord`."""
         try:
             kind, version, lsn, epoch, at_ns, cause, payload = _envelope_decoder.decode(record)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise UndecodableRecord(
-                f"a record of {len(record)} bytes is no envelope ({error}); the journal is damaged here",
+                f"the {len(record)} bytes at LSN {place} are no record ({error}). The journal is damaged there; "
+                f"reading stops.",
                 kind="?",
                 version=0,
-                lsn=0,
+                lsn=place,
             ) from error
         spec = self._by_name.get(kind)
         if spec is None:

@@ -17,7 +17,7 @@ import lmdb
 import msgspec
 
 from .errors import FailureReason, StoreCorrupt, StoreError, StoreFailed, StoreNewer, StoreUnsuitable
-from .files import DATA_FILE
+from .files import DATA_FILE, free_bytes
 from .port import Lsn
 from .reading import pack_number, sealed, unpack_number, unsealed
 from .schema import AUDIT, JOURNAL, META, SNAPSHOTS
@@ -34,6 +34,7 @@ STORE_TABLES = (META, JOURNAL, SNAPSHOTS, AUDIT)
 BLOCK_BYTES_MAX = 1900
 """Inline values end near 2,040 bytes with pages of 4,096 (LMDB keeps two nodes on a page)."""
 
+_ALMOST_FULL_BYTES = 1 << 20
 _ROWS_PER_READ = 512
 _decode_records = msgspec.msgpack.Decoder(list[bytes]).decode
 _encode_records = msgspec.msgpack.Encoder().encode
@@ -78,6 +79,8 @@ def failure_of(error: Exception, data_path: Path) -> StoreFailed:
         reason = FailureReason.MAP_FULL
     elif code in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
         reason = FailureReason.DISK_FULL
+    elif code == errno.EIO and free_bytes(data_path) < _ALMOST_FULL_BYTES:
+        reason = FailureReason.DISK_FULL  # LMDB reports a write that was cut short for want of space as EIO
     elif code in {errno.EIO, errno.EROFS, errno.ENXIO} or isinstance(error, lmdb.DiskError | lmdb.PanicError):
         reason = FailureReason.IO_ERROR
     elif isinstance(error, (*_CORRUPT, StoreCorrupt)):

@@ -93,6 +93,12 @@ def check_pages(data_path: Path) -> None:
         )
 
 
+def free_bytes(path: Path) -> int:
+    """Return how many bytes this user may still write beside `path`."""
+    stats = os.statvfs(path.parent)
+    return stats.f_bavail * stats.f_frsize
+
+
 def file_system_of(path: Path, mount_info: str) -> str | None:
     """Return the file system type that holds `path`, by the text of /proc/self/mountinfo (proc(5))."""
     found: tuple[int, str] | None = None

@@ -98,6 +98,9 @@ class Disk(Protocol):
     def forked(self) -> None:
         """Let go of what a forked child must not hold."""
 
+    def abandon(self) -> None:
+        """Stop without anybody to wait for it: the owner's run is over."""
+
     async def close(self) -> None:
         """Stop; called once, with no commit under way."""
 
@@ -319,10 +322,17 @@ class GroupJournal:
 
     async def _pump(self) -> None:
         """Hand over what has gathered, at most once in a tick of the scheduler."""
-        while not isinstance(self._refusal, StoreClosed):
-            await self._wake.wait()
-            self._wake = trio.Event()
-            self._hand_over()
+        try:
+            while not isinstance(self._refusal, StoreClosed):
+                await self._wake.wait()
+                self._wake = trio.Event()
+                self._hand_over()
+        finally:
+            if self._unreadable is None and not isinstance(self._refusal, StoreClosed):
+                # The whole run ends and nobody closed the store: free it, or its lock outlives its owner.
+                self._refusal = self._unreadable = StoreClosed(FailureReason.CLOSED, "its owner's run ended")
+                _living.discard(self)
+                self._disk.abandon()
 
     def _hand_over(self) -> None:
         batch = self._gathering

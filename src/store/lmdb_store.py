@@ -62,6 +62,10 @@ class _LmdbDisk:
     def forked(self) -> None:
         self._lock.abandon()
 
+    def abandon(self) -> None:
+        if self._thread is not None:
+            self._thread.stop_soon()
+
     async def close(self) -> None:
         if self._thread is not None:
             await self._thread.stop()

@@ -195,12 +195,15 @@ class _MountedDisk:
     def forked(self) -> None:
         """Nothing to let go of: the child has its own copy of the memory."""
 
-    async def close(self) -> None:
-        await trio.lowlevel.checkpoint()
+    def abandon(self) -> None:
         if self._commits is not None:
             self._commits.close()
         if self.disk.owner == self._owner:
             self.disk.owner = None
+
+    async def close(self) -> None:
+        await trio.lowlevel.checkpoint()
+        self.abandon()
         if not self.crashed:
             self.disk.sync()
 

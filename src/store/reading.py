@@ -43,7 +43,7 @@ def decoded(codec: Codec, records: Iterable[tuple[Lsn, bytes]]) -> Iterator[Entr
     """Iterate over the entries of stored records, sure that each says its own place and that epochs only rise."""
     epoch = 0
     for lsn, record in records:
-        entry = codec.decode(record)
+        entry = codec.decode(record, place=lsn)
         if entry.lsn != lsn or entry.epoch < epoch:
             raise StoreCorrupt(
                 f"at LSN {lsn} of the journal lies a record that says LSN {entry.lsn}, epoch {entry.epoch}, "

@@ -8,6 +8,7 @@
 | order_names    | account, venue order id          | client order id                 | OrderSubmitted |
 | outbox         | client order id                  | the exact signed bytes          | OrderSubmitted |
 | intents        | strategy, intent id              | digest of the intent's content  | IntentAccepted |
+| intent_ends    | strategy, intent id              | the terminal event              | IntentEnded |
 | alerts         | alert id                         | state                           | AlertOpened, AlertClosed |
 
 `fills` is the ledger of processed executions: exact and for ever (law L5). Parts of a key are joined by a zero byte.
@@ -26,6 +27,7 @@ from ..model.event import (
     FillRecorded,
     FillSettled,
     IntentAccepted,
+    IntentEnded,
     OrderSubmitted,
     SliceComputed,
 )
@@ -43,11 +45,13 @@ ORDERS = "orders"
 ORDER_NAMES = "order_names"
 OUTBOX = "outbox"
 INTENTS = "intents"
+INTENT_ENDS = "intent_ends"
 ALERTS = "alerts"
-TABLES = (FILLS, SETTLEMENTS, ORDERS, ORDER_NAMES, OUTBOX, INTENTS, ALERTS)
+TABLES = (FILLS, SETTLEMENTS, ORDERS, ORDER_NAMES, OUTBOX, INTENTS, INTENT_ENDS, ALERTS)
 
 _encode = msgspec.msgpack.Encoder().encode
 decode_execution = msgspec.msgpack.Decoder(Execution).decode
+decode_end = msgspec.msgpack.Decoder(IntentEnded).decode
 decode_terms = msgspec.msgpack.Decoder(OrderTerms).decode
 
 
@@ -95,6 +99,8 @@ def index(event: Event) -> Iterable[IndexPut]:
         case IntentAccepted():
             intent = event.intent
             return (IndexPut(INTENTS, intent_row(intent.strategy, intent.intent_id), intent_digest(intent)),)
+        case IntentEnded():
+            return (IndexPut(INTENT_ENDS, intent_row(event.strategy, event.intent_id), _encode(event)),)
         case AlertOpened():
             return (IndexPut(ALERTS, event.alert.alert_id, AlertState.OPEN.encode()),)
         case AlertClosed():

@@ -267,9 +267,13 @@ class WriterThread:
         """Hand a batch over; `on_commit` answers."""
         self._batches.put(batch)
 
+    def stop_soon(self) -> None:
+        """Let the thread close the store and end, without waiting for it."""
+        self._batches.put(None)
+
     async def stop(self) -> None:
         """Close the store and end the thread."""
-        self._batches.put(None)
+        self.stop_soon()
         await self._ended.wait()
         self._thread.join()
 
@@ -291,8 +295,6 @@ class WriterThread:
         self._report(self._ended.set)
 
     def _report(self, message: Callable[[], object]) -> None:
-        try:
+        # Where the owner's run has ended, what is committed is safe and nobody is left to tell.
+        with contextlib.suppress(trio.RunFinishedError):
             self._token.run_sync_soon(message)
-        except trio.RunFinishedError:
-            # The owner's run ended without closing the store. What is committed is safe; nobody is left to tell.
-            self._batches.put(None)

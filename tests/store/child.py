@@ -1,0 +1,104 @@
+"""Other processes for the tests of the store: `python -m tests.store.child <what> <directory> …`."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import trio
+
+from tallystick.store import StoreError, open_reader, open_store
+from tests.store.kit import exchange, filled, make_schema, placed
+
+
+def say(text: object) -> None:
+    print(text, flush=True)  # noqa: T201  # the parent reads these lines
+
+
+async def hold(directory: Path) -> None:
+    """Own the store until standard input closes."""
+    async with open_store(directory, make_schema(), owner="the other"):
+        say(os.getpid())
+        await trio.to_thread.run_sync(sys.stdin.read)
+
+
+async def write(directory: Path) -> None:
+    """Append until killed, saying each place only once it is durable."""
+    async with open_store(directory, make_schema()) as journal:
+        number = journal.last_lsn
+        say(f"open {journal.epoch} {journal.last_lsn}")
+        while True:
+            for _ in range(40):
+                number += 1
+                lsn = journal.append(
+                    placed(f"o{number}"), filled(f"o{number}", f"t{number}"), exchange(number), at_ns=number
+                )
+            journal.when_durable(lsn, lambda lsn=lsn: say(lsn))  # type: ignore[misc]  # a default in a lambda
+            await journal.wait_durable(lsn)
+
+
+async def fill(directory: Path, map_size_bytes_max: int) -> None:
+    """Append until the store fails, and say how it did."""
+    notes: list[str] = []
+    store = open_store(
+        directory,
+        make_schema(),
+        map_size_bytes=1 << 18,
+        map_size_bytes_max=map_size_bytes_max,
+        on_failure=lambda failure: notes.append(failure.reason.name),
+    )
+    await store.start()
+    durable = 0
+
+    def note(lsn: int) -> None:
+        nonlocal durable
+        durable = lsn
+
+    try:
+        for number in range(1_000_000):
+            lsn = store.append(*(exchange(number) for _ in range(10)), placed(f"o{number}"), at_ns=number)
+            store.when_durable(lsn, lambda lsn=lsn: note(lsn))  # type: ignore[misc]  # a default in a lambda
+            await store.wait_durable(lsn)
+    except StoreError as error:
+        say(f"{type(error).__name__}: {error}")
+    readable = sum(1 for _ in store.read(until=store.durable_lsn)) if store.durable_lsn else 0
+    await store.close()
+    say(f"{notes} {durable} {readable}")
+
+
+def limited(directory: Path, size_bytes: int) -> None:
+    """Fill a store while no file may grow beyond a size, as on a full disk."""
+    import resource
+
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, size_bytes))
+    trio.run(fill, directory, 1 << 30)
+
+
+def read(directory: Path, until: int) -> None:
+    """Read a live store until it has gone as far as told; the journal and its rows must always agree."""
+    seen = 0
+    with open_reader(directory, make_schema()) as reader:
+        while seen < until:
+            seen = reader.last_lsn
+            count = sum(1 for _ in reader.read(until=seen))
+            fills = sum(1 for _ in reader.scan("fills"))
+            if count != seen or fills < seen // 3:
+                say(f"at {seen}: {count} entries, {fills} fills")
+                return
+        say(f"agreed {reader.epoch} {reader.owner is not None}")
+
+
+if __name__ == "__main__":
+    what, directory = sys.argv[1], Path(sys.argv[2])
+    match what:
+        case "hold":
+            trio.run(hold, directory)
+        case "write":
+            trio.run(write, directory)
+        case "fill":
+            trio.run(fill, directory, int(sys.argv[3]))
+        case "limited":
+            limited(directory, int(sys.argv[3]))
+        case "read":
+            read(directory, int(sys.argv[3]))

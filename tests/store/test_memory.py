@@ -1,0 +1,172 @@
+"""The simulated disk: slow, full, failing, torn and cut off, in virtual time and without a thread."""
+
+import threading
+from functools import partial
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from tallystick.store import FailureReason, Lsn, MemoryDisk, MemoryStore, StoreFailed, verify
+from tests.store.kit import exchange, make_schema, placed
+
+
+async def test_a_commit_takes_the_latency_of_the_disk(autojump_clock: MockClock) -> None:
+    disk = MemoryDisk(latency_seconds=2.5)
+    async with MemoryStore(make_schema(), disk) as journal:
+        start = trio.current_time()
+        await journal.wait_durable(journal.append(placed("a"), at_ns=0))
+        assert trio.current_time() - start == 2.5
+
+
+async def test_the_latency_is_drawn_for_each_commit(autojump_clock: MockClock) -> None:
+    latencies = iter([1.0, 0.0, 4.0])
+    disk = MemoryDisk(latency_seconds=lambda: next(latencies))
+    async with MemoryStore(make_schema(), disk) as journal:
+        start = trio.current_time()
+        for _ in range(3):
+            await journal.wait_durable(journal.append(placed("a"), at_ns=0))
+        assert trio.current_time() - start == 5.0
+
+
+async def test_what_comes_during_a_commit_goes_with_the_next(autojump_clock: MockClock) -> None:
+    disk = MemoryDisk(latency_seconds=1.0)
+    durable_at: dict[int, float] = {}
+    async with MemoryStore(make_schema(), disk) as journal:
+        start = trio.current_time()
+
+        def note(lsn: Lsn) -> None:
+            durable_at[lsn] = trio.current_time() - start
+
+        for delay in (0.0, 0.25, 0.5):
+            await trio.sleep(delay)
+            lsn = journal.append(placed("a"), at_ns=0)
+            journal.when_durable(lsn, partial(note, lsn))
+        await journal.wait_durable(journal.last_lsn)
+    assert durable_at == {1: 1.0, 2: 2.0, 3: 2.0}
+
+
+async def test_no_thread_is_started() -> None:
+    before = threading.active_count()
+    async with MemoryStore(make_schema()) as journal:
+        await journal.wait_durable(journal.append(placed("a"), at_ns=0))
+        assert threading.active_count() == before
+
+
+@pytest.mark.parametrize(("keep", "survivors"), [(0, 2), (1, 4), (2, 5), (99, 6)])
+async def test_a_crash_keeps_what_was_durable_and_some_groups_after_it(
+    autojump_clock: MockClock, keep: int, survivors: int
+) -> None:
+    ran: list[int] = []
+    disk = MemoryDisk(latency_seconds=1.0)
+    async with MemoryStore(make_schema(), disk) as journal:
+        await journal.wait_durable(journal.append(placed("a"), placed("b"), at_ns=0))
+        journal.append(placed("c"), placed("d"), at_ns=1)
+        await trio.sleep(0.5)
+        journal.append(placed("e"), at_ns=2)
+        journal.append(placed("f"), at_ns=3)
+        journal.when_durable(Lsn(6), partial(ran.append, 6))
+        assert journal.undurable_groups == 3
+        left = journal.crash(keep=keep)
+        await trio.sleep(10)
+        assert journal.undurable_groups == 0
+        with pytest.raises(StoreFailed, match="crashed"):
+            journal.append(placed("g"), at_ns=4)
+    assert ran == []
+    async with MemoryStore(make_schema(), left) as journal:
+        assert (journal.epoch, journal.last_lsn) == (2, survivors)
+        assert [key.decode() for key, _ in journal.scan("open_orders")] == list("abcdef")[:survivors]
+
+
+async def test_a_torn_last_write_is_dropped_whole() -> None:
+    journal = MemoryStore(make_schema())
+    async with journal:
+        journal.append(placed("a"), exchange(1), at_ns=0)
+        journal.append(placed("b"), exchange(2), at_ns=0)
+        journal.append(placed("c"), exchange(3), at_ns=0)
+        left = journal.crash(keep=1, torn=True)
+    async with MemoryStore(make_schema(), left) as again:
+        assert again.last_lsn == 2
+        assert list(again.scan("open_orders")) == [(b"a", b"1")]
+        again.append(exchange(4), at_ns=1)
+        assert verify(again).verified == 2
+
+
+async def test_a_crash_before_anything_was_appended_leaves_an_empty_store() -> None:
+    journal = MemoryStore(make_schema())
+    async with journal:
+        left = journal.crash(torn=True)
+    async with MemoryStore(make_schema(), left) as again:
+        assert (again.epoch, again.last_lsn) == (2, 0)
+
+
+async def test_a_loss_of_power_takes_what_process_durability_did_not_sync() -> None:
+    disk = MemoryDisk()
+    async with MemoryStore(make_schema(), disk, durability="process") as journal:
+        await journal.wait_durable(journal.append(placed("a"), at_ns=0))
+        disk.sync()
+        await journal.wait_durable(journal.append(placed("b"), at_ns=0))
+        await journal.wait_durable(journal.append(placed("c"), at_ns=0))
+        assert disk.unsynced == 2
+        after_power_loss = [disk.lose_power(keep=keep) for keep in range(3)]
+        after_kill = journal.crash()
+    for number, left in enumerate([*after_power_loss, after_kill], 1):
+        async with MemoryStore(make_schema(), left) as again:
+            assert again.last_lsn == min(number, 3)
+
+
+async def test_fsync_durability_leaves_nothing_to_a_loss_of_power() -> None:
+    disk = MemoryDisk()
+    async with MemoryStore(make_schema(), disk) as journal:
+        await journal.wait_durable(journal.append(placed("a"), at_ns=0))
+        assert disk.unsynced == 0
+
+
+@pytest.mark.parametrize("reason", [FailureReason.IO_ERROR, FailureReason.DISK_FULL])
+async def test_a_failed_commit_stops_the_store_and_keeps_its_events_invisible(reason: FailureReason) -> None:
+    ran: list[int] = []
+    failures: list[StoreFailed] = []
+    disk = MemoryDisk()
+    journal = MemoryStore(make_schema(), disk, on_failure=failures.append)
+    await journal.start()
+    journal.when_durable(journal.append(placed("a"), at_ns=0), partial(ran.append, 1))
+    await journal.wait_durable(Lsn(1))
+    disk.fail_next(reason, "sector 7")
+    journal.when_durable(journal.append(placed("b"), at_ns=1), partial(ran.append, 2))
+    with pytest.raises(StoreFailed, match="sector 7"):
+        await journal.wait_durable(Lsn(2))
+    with pytest.raises(StoreFailed, match=reason.value):
+        journal.append(placed("c"), at_ns=2)
+    with pytest.raises(StoreFailed):
+        journal.put_snapshot("a", Lsn(1), b"")
+    journal.when_durable(Lsn(2), partial(ran.append, 3))
+    assert (ran, journal.durable_lsn, journal.pending) == ([1], 1, 0)
+    assert [failure.reason for failure in failures] == [reason]
+    assert journal.get("open_orders", "a") == b"1"
+    await journal.close()
+    async with MemoryStore(make_schema(), disk) as again:
+        assert again.last_lsn == 1
+
+
+async def test_a_disk_fills_up() -> None:
+    disk = MemoryDisk(capacity_bytes=2_000)
+    journal = MemoryStore(make_schema(), disk)
+    await journal.start()
+    with pytest.raises(StoreFailed) as caught:
+        for number in range(100):
+            await journal.wait_durable(journal.append(placed(f"order {number}"), at_ns=0))
+    assert caught.value.reason is FailureReason.DISK_FULL
+    assert "of 2000 bytes are used" in str(caught.value)
+    durable = journal.durable_lsn
+    await journal.close()
+    disk.capacity_bytes = None
+    async with MemoryStore(make_schema(), disk) as again:
+        assert again.last_lsn == durable
+
+
+async def test_leaving_a_failed_store_raises_its_failure() -> None:
+    disk = MemoryDisk()
+    disk.fail_next()
+    with pytest.raises(StoreFailed, match="injected"):
+        async with MemoryStore(make_schema(), disk) as journal:
+            journal.append(placed("a"), at_ns=0)
