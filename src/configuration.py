@@ -39,6 +39,7 @@ from .credentials import CredentialsEnvironment, CredentialsFile, CredentialsSou
 from .model.identifiers import AccountId, AssetId, StrategyName, VenueName
 from .model.risk import RiskLimits
 from .model.value import Value
+from .store.lmdb_store import MAP_SIZE_BYTES_MAX, Durability
 from .toml_table import (
     COUNT,
     NOT_NEGATIVE,
@@ -58,11 +59,14 @@ from .toml_table import (
 
 
 class RuntimeConfiguration(Value, frozen=True):
-    """The runtime itself. `store` is a path; `seed` makes jitter and identities of a run repeatable, None random."""
+    """The runtime itself. `store` is a path, `map_size_bytes_max` the ceiling to which it may grow (design 5).
+
+    `seed` makes the jitter of a run repeatable; None leaves it to chance.
+    """
 
     name: str
     store: str
-    durability: str
+    durability: Durability
     map_size_bytes_max: int
     seed: int | None = None
 
@@ -106,10 +110,7 @@ class ConfigurationError(Exception):
 
 # ---- what is allowed, and what is assumed -----------------------------------------------------------------
 
-GIB = 1 << 30
-MAP_SIZE_BYTES_MAX = 64 * GIB
-"""The ceiling to which a store may grow; new orders stop there (design 5)."""
-DURABILITIES = ("fsync", "process")
+DURABILITIES: tuple[Durability, ...] = ("fsync", "process")
 
 POLYMARKET = VenueName("polymarket")
 POLYMARKET_SERVICES = {
@@ -192,7 +193,7 @@ def _runtime(table: Table, file: Path) -> RuntimeConfiguration:
     found = RuntimeConfiguration(
         name=name,
         store=str(_beside(file, store)),
-        durability=table.choice("durability", "fsync", DURABILITIES),
+        durability="process" if table.choice("durability", "fsync", DURABILITIES) == "process" else "fsync",
         map_size_bytes_max=table.integer(
             "map_size_bytes_max", MAP_SIZE_BYTES_MAX, Bounds(minimum=Decimal(1 << 20), maximum=Decimal(1 << 46))
         ),

@@ -12,6 +12,8 @@ from tallystick.actors.settings import AccountSettings, GatewaySettings, Opening
 from tallystick.configuration import POLYMARKET_SERVICES, Configuration, ConfigurationError, load_configuration
 from tallystick.credentials import CredentialsEnvironment, CredentialsFile, CredentialsSystemd
 from tallystick.model.identifiers import AccountId
+from tallystick.model.money import Cash, Quantity
+from tallystick.model.risk import RiskLimits
 from tallystick.toml_table import Problem
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -114,6 +116,10 @@ class TestAGoodFile:
             [accounts."polymarket:main".reconciler]
             cadence_seconds = 30
             overlap_seconds = 0
+            [accounts."polymarket:main".risk]
+            order_notional_maximum = "25.5"
+            position_quantity_maximum = 0
+            active_intents_per_strategy_maximum = 3
             [accounts."polymarket:main".gateway]
             heartbeat_seconds = "off"
             reserved_share = 0.1
@@ -132,6 +138,11 @@ class TestAGoodFile:
         assert account.settings.settlement_asset == "USDC"
         assert account.settings.reconciler == ReconcilerSettings(cadence_seconds=30, overlap_seconds=0)
         assert account.settings.gateway == GatewaySettings(heartbeat_seconds=None, reserved_share=0.1)
+        assert account.settings.risk == RiskLimits(
+            order_notional_maximum=Cash(Decimal("25.5")),
+            position_quantity_maximum=Quantity(Decimal(0)),
+            active_intents_per_strategy_maximum=3,
+        )
         assert (account.chain_id, account.signature_type, account.funder) == (80002, 0, "0x" + "Ab" * 20)
         assert account.credentials == CredentialsSystemd(name="polymarket-main")
         strategy = found.strategies[0]
