@@ -70,6 +70,10 @@ class Credentials:
             PASSPHRASE_HEADER: self._passphrase,
         }
 
+    def secrets(self) -> tuple[str, ...]:
+        """Return the texts that nothing recorded may contain."""
+        return (self._secret, self._passphrase, self.api_key)
+
     def stream_auth(self) -> dict[str, str]:
         """Return the `auth` object of the user channel's first frame.
 

@@ -21,7 +21,7 @@ _BASE_UNITS = Decimal(1_000_000)
 _ORDER_STATUS: dict[str, VenueOrderStatus] = {
     "LIVE": VenueOrderStatus.OPEN,
     "DELAYED": VenueOrderStatus.DELAYED,
-    # The delay is over; the order may rest or be killed, and only asking again tells which.
+    # The delay is over; an order that can rest may do so, and only asking again tells.
     "UNMATCHED": VenueOrderStatus.UNKNOWN,
     "CANCELED": VenueOrderStatus.CANCELLED,
     "CANCELED_MARKET_RESOLVED": VenueOrderStatus.CANCELLED,
@@ -40,6 +40,8 @@ _TRADE_STATUS: dict[str, Settlement] = {
     "CONFIRMED": Settlement.CONFIRMED,
     "FAILED": Settlement.REVERSED,
 }
+
+_NEVER_RESTING = {"FAK", "FOK", "IOC"}
 
 _EVENT_STATUS = {"PLACEMENT": "LIVE", "UPDATE": "LIVE", "CANCELLATION": "CANCELED"}
 
@@ -139,10 +141,12 @@ def _order_status(word: str, order_type: str, original: Decimal, matched: Decima
     if word == "MATCHED":
         if original - matched < DUST_SHARES:
             return VenueOrderStatus.FILLED
-        # What a fill-and-kill order could not match is dropped; for any other type this contradicts itself.
-        return VenueOrderStatus.CANCELLED if order_type in {"FAK", "IOC"} else VenueOrderStatus.UNKNOWN
+        # What an order that never rests could not match is dropped; for any other type this contradicts itself.
+        return VenueOrderStatus.CANCELLED if order_type in _NEVER_RESTING else VenueOrderStatus.UNKNOWN
     if word == "LIVE" and matched >= original > 0:
         return VenueOrderStatus.FILLED
+    if word == "UNMATCHED" and order_type in _NEVER_RESTING:
+        return VenueOrderStatus.CANCELLED
     return _ORDER_STATUS.get(word, VenueOrderStatus.UNKNOWN)
 
 
@@ -217,7 +221,7 @@ class _Owner(Value, frozen=True):
 
     def owns(self, owner: str | None, maker_address: str | None) -> bool:
         # Another key of the same wallet moves the same money, so either name makes it ours.
-        return owner == self.api_key or (maker_address or "").lower() == self.wallet
+        return (bool(owner) and owner == self.api_key) or (maker_address or "").lower() == self.wallet
 
 
 def _read_leg(raw: bytes | str | msgspec.Raw) -> wire.MakerOrder:

@@ -1,45 +1,31 @@
-"""Every request that the venue takes, as values: method, path, query, exact body, quota (polymarket.md 3 to 12).
+"""The authenticated requests: keys, orders, cancels, heartbeat and queries (polymarket.md sections 3, 7, 8 and 9).
 
 Nothing is authenticated here: header fields carry a timestamp and are made anew for every sending, while the
 body is journalled and sent byte for byte.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 
 import msgspec
 
-from ..evm.address import Address
-from ..port import CannotExpress, FrameOut, Request
+from ..port import CannotExpress, Request
 from . import wire
-from .auth import Credentials
-from .contracts import ConditionId, TokenId, parse_condition_id
+from .contracts import ConditionId, TokenId
 from .orders import ApiKey, Instructions, OrderHash, SignatureType, SignedOrder
 from .rate_limits import Quota
-from .redaction import redact
 
 CLOB = "clob"
-DATA = "data"
-GAMMA = "gamma"
-RELAYER = "relayer"
-MARKET_STREAM = "market_stream"
-USER_STREAM = "user_stream"
 
 BATCH_MAXIMUM = 15
 CANCEL_BATCH_MAXIMUM = 1000
 """The interface description says 1000, the guide 3000: the smaller holds either way."""
-STREAM_TOKENS_MAXIMUM = 500
-"""Beyond this many tokens on one connection snapshots were seen to stop coming (the venue states no limit)."""
-CONDITIONS_MAXIMUM = 20
-DATA_PAGE_MAXIMUM = 1000
 
 CREATE_API_KEY_PATH = "/auth/api-key"
 DERIVE_API_KEY_PATH = "/auth/derive-api-key"
 HEARTBEAT_PATH = "/v1/heartbeats"
 
-PING = FrameOut(text="PING", redacted="PING")
-PING_INTERVAL_SECONDS = 10.0
 
 _ORDER_HASH = re.compile(r"0x[0-9a-f]{64}")
 _TOKEN_TEXT = re.compile(r"[!#-&(-\[\]-~]*")
@@ -61,131 +47,6 @@ def parse_order_hash(text: str) -> OrderHash:
     if not _ORDER_HASH.fullmatch(lower):
         raise CannotExpress(f"expected an order id (0x and 64 hexadecimal digits), got {text[:80]!r}")
     return OrderHash(lower)
-
-
-# ---- public -----------------------------------------------------------------------------------------------
-
-
-def ok() -> Request:
-    return _public("ok", CLOB, "/ok")
-
-
-def server_time() -> Request:
-    return _public("server time", CLOB, "/time")
-
-
-def version() -> Request:
-    """Which version of orders the exchange takes; read again after `order_version_mismatch`."""
-    return _public("version", CLOB, "/version")
-
-
-def book(token: TokenId) -> Request:
-    return _public("book", CLOB, "/book", ("token_id", token))
-
-
-def tick_size(token: TokenId) -> Request:
-    return _public("tick size", CLOB, "/tick-size", ("token_id", token))
-
-
-def neg_risk(token: TokenId) -> Request:
-    return _public("neg risk", CLOB, "/neg-risk", ("token_id", token))
-
-
-def fee_rate(token: TokenId) -> Request:
-    return _public("fee rate", CLOB, "/fee-rate", ("token_id", token))
-
-
-def market_of_token(token: TokenId) -> Request:
-    return _public("market of token", CLOB, f"/markets-by-token/{token}")
-
-
-def clob_market(condition: ConditionId) -> Request:
-    return _public("market rules", CLOB, f"/clob-markets/{condition}")
-
-
-def builder_fee(builder: bytes) -> Request:
-    return _public("builder fee", CLOB, f"/fees/builder-fees/0x{builder.hex()}")
-
-
-def catalogue(
-    *,
-    conditions: Sequence[ConditionId] = (),
-    slugs: Sequence[str] = (),
-    closed: bool | None = None,
-    cursor: str | None = None,
-    page_size: int = 100,
-) -> Request:
-    """A page of the market catalogue, narrowed by condition ids, by slugs, or by being closed."""
-    query = [("condition_ids", str(condition)) for condition in conditions]
-    query += [("slug", slug) for slug in slugs]
-    if closed is not None:
-        query.append(("closed", _flag(closed)))
-    query.append(("limit", str(page_size)))
-    if cursor is not None:
-        query.append(("after_cursor", cursor))
-    return _public("catalogue", GAMMA, "/markets/keyset", *query, quota=Quota.GAMMA_MARKETS)
-
-
-def events(*, closed: bool | None = None, cursor: str | None = None, page_size: int = 100) -> Request:
-    """A page of the catalogue's events, each with its markets."""
-    query = [] if closed is None else [("closed", _flag(closed))]
-    query.append(("limit", str(page_size)))
-    if cursor is not None:
-        query.append(("after_cursor", cursor))
-    return _public("events", GAMMA, "/events/keyset", *query, quota=Quota.GAMMA_EVENTS)
-
-
-def positions(
-    wallet: Address,
-    *,
-    conditions: Sequence[ConditionId] = (),
-    status: str | None = None,
-    cursor: str | None = None,
-    limit: int = DATA_PAGE_MAXIMUM,
-) -> Request:
-    """A page of positions of the wallet that holds the tokens (not of the account that signs).
-
-    A cursor is sent with the same wallet, conditions and status it was given for: a bare one may be refused.
-    """
-    query = [("user", str(wallet))]
-    query += _joined_conditions(conditions)
-    if status is not None:
-        query.append(("status", status))
-    return _public("positions", DATA, "/v2/positions", *query, *_paging(limit, cursor), quota=Quota.DATA_POSITIONS)
-
-
-def activity(
-    wallet: Address,
-    *,
-    conditions: Sequence[ConditionId] = (),
-    start_seconds: int | None = None,
-    end_seconds: int | None = None,
-    cursor: str | None = None,
-    limit: int = DATA_PAGE_MAXIMUM,
-) -> Request:
-    """A page of everything that moved the wallet's cash or tokens, also without an order."""
-    query = [("user", str(wallet)), *_joined_conditions(conditions)]
-    query += _window(start_seconds, end_seconds)
-    return _public("activity", DATA, "/v2/activity", *query, *_paging(limit, cursor), quota=Quota.DATA)
-
-
-def wallet_trades(
-    wallet: Address, *, start_seconds: int | None = None, cursor: str | None = None, limit: int = 1000
-) -> Request:
-    """A page of the wallet's trades as the indexer sees them: a cross-check, not the fill history."""
-    query = [("user", str(wallet)), *_window(start_seconds, None)]
-    return _public("wallet trades", DATA, "/v2/trades", *query, *_paging(limit, cursor), quota=Quota.DATA_TRADES)
-
-
-def wallet_value(wallet: Address) -> Request:
-    return _public("wallet value", DATA, "/v2/value", ("user", wallet), quota=Quota.DATA)
-
-
-def deposit_wallet_deployed(wallet: Address) -> Request:
-    """Asks the relayer whether a deposit wallet exists on chain yet."""
-    return _public(
-        "wallet deployed", RELAYER, "/deployed", ("address", wallet), ("type", "WALLET"), quota=Quota.RELAYER
-    )
 
 
 # ---- API keys ---------------------------------------------------------------------------------------------
@@ -317,7 +178,7 @@ def open_orders(
     cursor: str | None = None,
 ) -> Request:
     """A page of open orders; with an order id, that order in whatever status it is."""
-    query = _present(("market", condition), ("asset_id", token), ("id", order_id), ("next_cursor", cursor))
+    query = present(("market", condition), ("asset_id", token), ("id", order_id), ("next_cursor", cursor))
     return _private("open orders", "GET", "/data/orders", *query, quota=Quota.LEDGER_LIST, cancels=True)
 
 
@@ -331,7 +192,7 @@ def trades(
     cursor: str | None = None,
 ) -> Request:
     """A page of this key's trades, as taker and as maker."""
-    query = _present(
+    query = present(
         ("id", trade_id),
         ("market", condition),
         ("asset_id", token),
@@ -358,33 +219,6 @@ def rate_limit_tier() -> Request:
     return _private("rate-limit tier", "GET", "/v1/user/rate-limit-tier", quota=Quota.LEDGER)
 
 
-# ---- stream frames ----------------------------------------------------------------------------------------
-
-
-def subscribe_market(tokens: Sequence[TokenId]) -> FrameOut:
-    """The first frame of the market channel. Sent right after connecting: an idle socket is closed."""
-    _check_stream(tokens)
-    return _frame(wire.SentMarketSubscription(type="market", assets_ids=list(tokens), custom_feature_enabled=True))
-
-
-def change_market_subscription(tokens: Sequence[TokenId], *, subscribe: bool) -> FrameOut:
-    """A later frame that adds tokens to the market channel or takes them off."""
-    _check_stream(tokens)
-    operation = "subscribe" if subscribe else "unsubscribe"
-    return _frame(wire.SentMarketChange(operation=operation, assets_ids=list(tokens), custom_feature_enabled=True))
-
-
-def subscribe_user(credentials: Credentials, conditions: Sequence[ConditionId] = ()) -> FrameOut:
-    """The first frame of the user channel, with the secret in it; no conditions means all markets.
-
-    Wrong credentials are answered by a lost connection, without a frame and with a close code that nobody
-    published.
-    """
-    return _frame(
-        wire.SentUserSubscription(type="user", auth=credentials.stream_auth(), markets=list(conditions) or None)
-    )
-
-
 # ---- parts ------------------------------------------------------------------------------------------------
 
 _encoder = msgspec.json.Encoder()
@@ -392,24 +226,6 @@ _encoder = msgspec.json.Encoder()
 
 def _encode(value: object) -> bytes:
     return _encoder.encode(value)
-
-
-def _frame(value: object) -> FrameOut:
-    raw = _encode(value)
-    return FrameOut(text=raw.decode(), redacted=redact(raw).decode())
-
-
-def _public(label: str, service: str, path: str, *query: tuple[str, str], quota: Quota = Quota.GENERAL) -> Request:
-    return Request(
-        label=label,
-        service=service,
-        method="GET",
-        path=path,
-        query=query,
-        quota=quota,
-        private=False,
-        authenticated=False,
-    )
 
 
 def _private(
@@ -450,38 +266,9 @@ def _balance_query(
 ) -> tuple[tuple[str, str], ...]:
     if (kind is AssetKind.COLLATERAL) != (token is None):
         raise CannotExpress(f"a token id belongs to outcome shares and to nothing else, got {kind} and {token}")
-    query = _present(("asset_type", kind.value), ("token_id", token))
+    query = present(("asset_type", kind.value), ("token_id", token))
     return (*query, ("signature_type", str(signature_type.value)))
 
 
-def _present(*query: tuple[str, str | None]) -> tuple[tuple[str, str], ...]:
+def present(*query: tuple[str, str | None]) -> tuple[tuple[str, str], ...]:
     return tuple((name, value) for name, value in query if value is not None)
-
-
-def _joined_conditions(conditions: Sequence[ConditionId]) -> list[tuple[str, str]]:
-    if len(conditions) > CONDITIONS_MAXIMUM:
-        raise CannotExpress(f"one request takes at most {CONDITIONS_MAXIMUM} conditions, got {len(conditions)}")
-    return [("condition_id", ",".join(map(parse_condition_id, conditions)))] if conditions else []
-
-
-def _window(start_seconds: int | None, end_seconds: int | None) -> Iterable[tuple[str, str]]:
-    return _present(
-        ("start", None if start_seconds is None else str(start_seconds)),
-        ("end", None if end_seconds is None else str(end_seconds)),
-    )
-
-
-def _paging(limit: int, cursor: str | None) -> tuple[tuple[str, str], ...]:
-    return _present(("limit", str(limit)), ("cursor", cursor))
-
-
-def _flag(value: bool) -> str:
-    return "true" if value else "false"
-
-
-def _check_stream(tokens: Sequence[TokenId]) -> None:
-    # An empty list is reported to mean every market there is, which is never what was meant.
-    if not 1 <= len(tokens) <= STREAM_TOKENS_MAXIMUM:
-        raise CannotExpress(
-            f"one connection carries 1 to {STREAM_TOKENS_MAXIMUM} tokens, got {len(tokens)}; open another"
-        )
