@@ -1,0 +1,112 @@
+"""The dispatcher: one trio task that gives actors with waiting messages their turns.
+
+A pass handles at most 64 messages or lasts 1 ms, whichever is first, then lets trio run its other tasks. With
+nothing to do it sleeps until the next timer or until somebody posts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from .timers import TimerHeap
+
+if TYPE_CHECKING:
+    from .cell import Cell
+
+MESSAGES_PER_PASS = 64
+SECONDS_PER_PASS = 0.001
+
+
+class Dispatcher:
+    """The run queue, the timers and the loop over both."""
+
+    __slots__ = ("_finished", "_now", "_parked", "_queue", "_scope", "_task", "pass_ends_at", "timers")
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._queue: deque[Cell] = deque()
+        self._task: trio.lowlevel.Task | None = None
+        self._parked = False
+        self._finished = False
+        # Shielded: the actors are stopped in order by the system, not cut down by a cancellation around it.
+        self._scope = trio.CancelScope(shield=True)
+        self.pass_ends_at = math.inf
+        self.timers = TimerHeap(self.wake)
+
+    def enqueue(self, cell: Cell) -> None:
+        """Gives the cell a turn; the caller has marked it as scheduled."""
+        self._queue.append(cell)
+        if self._parked:
+            self.wake()
+
+    def wake(self) -> None:
+        """Ends the dispatcher's sleep, if it sleeps. Call it on the system's thread only."""
+        if self._parked:
+            self._parked = False
+            assert self._task is not None
+            trio.lowlevel.reschedule(self._task)
+
+    def finish(self) -> None:
+        """Lets the loop end once the queue is empty."""
+        self._finished = True
+        self.wake()
+
+    def idle(self) -> bool:
+        """Tells whether no actor has anything to do now."""
+        return not self._queue
+
+    @trio.lowlevel.enable_ki_protection
+    async def run(self) -> None:
+        """Runs passes until told to finish. Protected, so that Ctrl-C arrives in the host's code, not in here."""
+        self._task = trio.lowlevel.current_task()
+        with self._scope:
+            while True:
+                self._pass()
+                if self._queue:
+                    await trio.lowlevel.cancel_shielded_checkpoint()
+                elif self._finished:
+                    return
+                else:
+                    await self._sleep()
+
+    def _pass(self) -> None:
+        queue = self._queue
+        started_at = self._now()
+        self.timers.fire_due(started_at)
+        self.pass_ends_at = pass_ends_at = started_at + SECONDS_PER_PASS
+        left = MESSAGES_PER_PASS
+        while queue and left > 0:
+            cell = queue.popleft()
+            left -= cell.take_turn(left, pass_ends_at) or 1
+            if cell.has_work():
+                queue.append(cell)
+            else:
+                cell.scheduled = False
+            if cell.turn_ended_at >= pass_ends_at:
+                break
+
+    async def _sleep(self) -> None:
+        due_at = self.timers.next_due_at()
+        if due_at is None:
+            await self._park()
+            return
+        delay = due_at - self._now()
+        if delay > 0:
+            with trio.CancelScope(deadline=trio.current_time() + delay):
+                await self._park()
+        else:
+            await trio.lowlevel.cancel_shielded_checkpoint()
+
+    async def _park(self) -> None:
+        self._parked = True
+
+        def abort(_raise_cancel: Callable[[], Any]) -> trio.lowlevel.Abort:
+            self._parked = False
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        await trio.lowlevel.wait_task_rescheduled(abort)

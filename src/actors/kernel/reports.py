@@ -1,0 +1,114 @@
+"""What supervisors say: structured values on the system's event stream, each with a line for people."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TypeAlias
+
+import msgspec
+
+from .messages import ExitReason
+from .spec import RestartType
+
+logger = logging.getLogger("tallystick.actors.reports")
+
+
+class ChildReport(msgspec.Struct, frozen=True):
+    """What every report about a child says. ``arguments`` names types only: values may be credentials."""
+
+    supervisor: str
+    child_id: str
+    path: str
+    incarnation: int
+    restart: RestartType
+    arguments: str
+
+
+class Progress(ChildReport, frozen=True):
+    """A child started."""
+
+
+class ChildTerminated(ChildReport, frozen=True):
+    """A child ended without being asked to."""
+
+    reason: ExitReason
+
+
+class StartError(ChildReport, frozen=True):
+    """A child could not start."""
+
+    reason: ExitReason
+
+
+class ShutdownError(ChildReport, frozen=True):
+    """A child did not end as it was asked: too late, or for another reason."""
+
+    reason: ExitReason
+
+
+class SupervisorGaveUp(msgspec.Struct, frozen=True):
+    """A supervisor spent its restart budget; it stops its children and fails upward."""
+
+    supervisor: str
+    child_id: str
+    intensity: int
+    period_seconds: float
+    reason: ExitReason
+
+
+class CrashReport(msgspec.Struct, frozen=True):
+    """An actor crashed: where, in which incarnation, on which message, and what was still waiting."""
+
+    path: str
+    incarnation: int
+    actor_class: str
+    message_type: str
+    message_id: int
+    mailbox_depth: int
+    reason: ExitReason
+    traceback: str
+
+
+class TasksAbandoned(msgspec.Struct, frozen=True):
+    """A killed actor left tasks behind that have not yet ended their cancellation; the stacks say where."""
+
+    path: str
+    incarnation: int
+    tasks: tuple[str, ...]
+
+
+Report: TypeAlias = (
+    Progress | ChildTerminated | StartError | ShutdownError | SupervisorGaveUp | CrashReport | TasksAbandoned
+)
+Subscriber: TypeAlias = Callable[[Report], None]
+
+
+class Events:
+    """The system's event stream: synchronous subscribers, told in the order of subscription."""
+
+    def __init__(self) -> None:
+        self._subscribers: list[Subscriber] = []
+
+    def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
+        """Calls ``subscriber`` with each report; returns the function that ends the subscription."""
+        self._subscribers.append(subscriber)
+
+        def unsubscribe() -> None:
+            if subscriber in self._subscribers:
+                self._subscribers.remove(subscriber)
+
+        return unsubscribe
+
+    @property
+    def has_subscribers(self) -> bool:
+        """Tells whether a report would reach anyone."""
+        return bool(self._subscribers)
+
+    def publish(self, report: Report) -> None:
+        """Tells every subscriber; one that fails is logged and does not harm the others."""
+        for subscriber in tuple(self._subscribers):
+            try:
+                subscriber(report)
+            except Exception:
+                logger.exception("a report subscriber failed; it stays subscribed")

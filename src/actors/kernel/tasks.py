@@ -1,0 +1,69 @@
+"""Async work that belongs to an actor but runs beside it.
+
+A task runs in the system's nursery under a cancel scope of its own, so an actor without tasks owns nothing of
+trio. Its end comes back to its actor as a message, in order after everything the task told the actor before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+if TYPE_CHECKING:
+    from .cell import Cell
+    from .messages import Envelope
+
+task_origin: ContextVar[Envelope | None] = ContextVar("tallystick_task_origin", default=None)
+"""The message whose handling started the running task: the cause of what the task sends."""
+
+
+class TaskHandle:
+    """One running task of an actor."""
+
+    __slots__ = ("_cell", "_task", "ended", "live", "name", "origin", "scope")
+
+    def __init__(self, cell: Cell, name: str, origin: Envelope | None) -> None:
+        self._cell = cell
+        self.origin = origin
+        self._task: trio.lowlevel.Task | None = None
+        self.name = name
+        self.live = True
+        self.ended = False
+        # Shielded: a cancellation from outside reaches tasks through the orderly stop of their actors only.
+        self.scope = trio.CancelScope(shield=True)
+
+    def cancel(self) -> None:
+        """Cancels the task and disowns its result."""
+        self.live = False
+        self.scope.cancel()
+
+    @trio.lowlevel.enable_ki_protection
+    async def run(self, function: Callable[..., Awaitable[Any]], arguments: tuple[Any, ...]) -> None:
+        """Runs the function to its end and hands the outcome to the actor's cell."""
+        task_origin.set(self.origin)
+        self._task = trio.lowlevel.current_task()
+        value: Any = None
+        error: BaseException | None = None
+        completed = False
+        try:
+            with self.scope:
+                value = await function(*arguments)
+                completed = True
+        except Exception as raised:  # noqa: BLE001 - any failure of a task is its actor's to judge
+            error = raised
+        except (KeyboardInterrupt, SystemExit) as raised:
+            self._cell.system.interrupt(raised)
+        finally:
+            self.ended = True
+            self._cell.system.task_unwound()
+            self._cell.task_ended(self, completed=completed, value=value, error=error)
+
+    def where(self) -> str:
+        """Says where the task waits: its name and the innermost frames, for a report about a stuck task."""
+        if self._task is None:
+            return f"{self.name}: not started"
+        frames = [f"{frame.f_code.co_qualname}:{line}" for frame, line in self._task.iter_await_frames()]
+        return f"{self.name}: {' > '.join(frames)}"
