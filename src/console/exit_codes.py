@@ -1,0 +1,44 @@
+"""What the process says with its last number, so that a unit file or a script can act on it.
+
+`docs` and ``tallystick --help`` list these from here. 1 stays what it is everywhere: an error nobody foresaw.
+"""
+
+from enum import IntEnum
+from typing import Self
+
+
+class ExitCode(IntEnum):
+    """One number for each way to end; `meaning` is its line in the help."""
+
+    meaning: str
+
+    def __new__(cls, number: int, meaning: str) -> Self:
+        code = int.__new__(cls, number)
+        code._value_ = number
+        code.meaning = meaning
+        return code
+
+    OK = 0, "done as asked"
+    UNFORESEEN = 1, "an error that nobody foresaw; the traceback is on stderr"
+    USAGE = 2, "the command line is not understood"
+    CONFIGURATION = 10, "the configuration is bad; every problem is on stderr"
+    CREDENTIALS_MISSING = 11, "there are no credentials where the configuration says"
+    CREDENTIALS_EXPOSED = 12, "the credentials can be read or replaced by others"
+    CREDENTIALS_UNUSABLE = 13, "the credentials are not what they should be"
+    STORE_MISSING = 20, "there is no store at that path"
+    STORE_LOCKED = 21, "another runtime holds the store"
+    STORE_NEWER = 22, "the store was written by a newer build"
+    STORE_CORRUPT = 23, "that is no store, or it is damaged"
+    STORE_UNSUITABLE = 24, "the file system or a setting cannot carry a store"
+    STORE_FAILED = 25, "the disk is full, or the store failed while it was open"
+    CLOCK_OFF = 30, "the machine's clock differs from the venue's by too much"
+    VENUE_UNREACHABLE = 31, "the venue cannot be reached"
+    GAVE_UP = 32, "the root supervisor gave up after too many restarts"
+    DEMO_UNLAWFUL = 40, "the demo's outcome is not what the laws demand"
+    AUDIT_BROKEN = 41, "the audit chain is broken"
+    NOT_FOUND = 44, "the store holds nothing, or more than one thing, of that name"
+
+
+def exit_codes_help() -> str:
+    """The table of codes for the help, one a line."""
+    return "\n".join(f"  {code.value:>2}  {code.meaning}" for code in ExitCode)

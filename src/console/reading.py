@@ -1,0 +1,114 @@
+"""What every reading command does first: find the store, open it beside its owner, fold its journal."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..configuration import load_configuration
+from ..model.event import Event, RuntimeStarted, RuntimeStopped
+from ..model.ledger import Ledger
+from ..model.order import IllegalTransition
+from ..model.position import ContradictorySettlement
+from ..store import Entry, Lsn, Reader, Records, open_reader
+from ..store.records import journal_schema
+from .errors import Refusal
+from .exit_codes import ExitCode
+
+STORE_VARIABLE = "TALLYSTICK_STORE"
+
+StoreArgument = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="[STORE]",
+        help="The store's directory, or the configuration file that names it. Goes before --store.",
+        show_default=False,
+    ),
+]
+StoreOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--store",
+        "-s",
+        envvar=STORE_VARIABLE,
+        metavar="PATH",
+        help="The store's directory, or the configuration file that names it.",
+        show_default=False,
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+
+
+def store_path(place: Path | None) -> Path:
+    """The directory of the store that a command line means. Raises `Refusal` and `ConfigurationError`."""
+    if place is None:
+        raise Refusal(
+            ExitCode.USAGE,
+            f"no store is named: give its directory or a configuration file, use --store, or set {STORE_VARIABLE}",
+        )
+    if place.suffix == ".toml" or place.is_file():
+        return Path(load_configuration(place).runtime.store)
+    return place
+
+
+@contextmanager
+def opened(place: Path | None) -> Iterator[Reader]:
+    """A reader of the store, live or stopped."""
+    with open_reader(store_path(place), journal_schema()) as reader:
+        yield reader
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """The whole journal, folded: the ledger with all that has ended, and how far it goes."""
+
+    ledger: Ledger
+    last_lsn: Lsn
+    last_at_ns: int | None
+    build: str
+    stopped: str | None
+    """The reason of the last stop, None while nothing was written after it or the last run ended without one."""
+
+
+def fold(records: Records) -> Folded:
+    """Fold the journal up to its last entry at the call.
+
+    Raises `Refusal` where it contradicts itself, which a journal of one owner at a time cannot.
+    """
+    ledger = Ledger(keep_ended=True)
+    last_lsn, last_at_ns, build, stopped = Lsn(0), None, "", None
+    for entry in entries(records):
+        event = entry.event
+        last_lsn, last_at_ns = entry.lsn, entry.at_ns
+        if not isinstance(event, Event):
+            continue  # audit records and kinds that are declared dropped: no state hangs on them
+        try:
+            ledger.apply(event, entry.at_ns)
+        except (IllegalTransition, ContradictorySettlement) as error:
+            raise Refusal(
+                ExitCode.STORE_CORRUPT,
+                f"the journal contradicts itself at LSN {entry.lsn} (epoch {entry.epoch}): {error}. "
+                f"What comes after it cannot be trusted; nothing is shown.",
+            ) from error
+        match event:
+            case RuntimeStarted():
+                build, stopped = event.build, None
+            case RuntimeStopped():
+                stopped = event.reason
+            case _:
+                pass
+    return Folded(ledger=ledger, last_lsn=last_lsn, last_at_ns=last_at_ns, build=build, stopped=stopped)
+
+
+def entries(records: Records) -> Iterator[Entry]:
+    """The whole journal from its beginning. Raises `Refusal` where retention has archived the beginning."""
+    first = records.first_lsn
+    if first > 1:
+        raise Refusal(
+            ExitCode.NOT_FOUND,
+            f"the entries before LSN {first} were archived, and this command reads from the beginning",
+        )
+    return records.read(first)
