@@ -23,7 +23,7 @@ STORE_VARIABLE = "TALLYSTICK_STORE"
 StoreArgument = Annotated[
     Path | None,
     typer.Argument(
-        metavar="[STORE]",
+        metavar="STORE",
         help="The store's directory, or the configuration file that names it. Goes before --store.",
         show_default=False,
     ),

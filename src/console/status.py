@@ -5,9 +5,10 @@ import typer
 from ..model.alert import Severity
 from ..model.fill import Unknown
 from ..model.ledger import Ledger
-from ..model.order import Acknowledged, Computed, Done, OrderState, Sent, Withdrawn
+from ..model.order import Acknowledged, Sent
 from ..store import AuditHead, Reader
 from ..store.audit import AUDIT_HEAD_KEY, META_TABLE
+from .order_view import state_name
 from .output import Screen, View, print_json
 from .reading import Folded, JsonOption, StoreArgument, StoreOption, fold, opened
 from .text import instant, maybe_instant, short_instant
@@ -158,27 +159,13 @@ def _strategies(ledger: Ledger) -> tuple[StrategyView, ...]:
 
 
 def _order_counts(ledger: Ledger) -> OrderCounts:
-    names = [_state_name(state) for state in ledger.orders.values()]
+    names = [state_name(state) for state in ledger.orders.values()]
     live = [state for state in ledger.orders.values() if isinstance(state, Sent | Acknowledged)]
     return OrderCounts(
         **{name: names.count(name) for name in ("computed", "sent", "acknowledged", "done", "withdrawn")},
         unconfirmed=sum(1 for state in live if isinstance(state.knowledge, Unknown)),
         cancelling=sum(1 for state in live if state.cancel is not None),
     )
-
-
-def _state_name(state: OrderState) -> str:
-    match state:
-        case Computed():
-            return "computed"
-        case Sent():
-            return "sent"
-        case Acknowledged():
-            return "acknowledged"
-        case Done():
-            return "done"
-        case Withdrawn():
-            return "withdrawn"
 
 
 def _alert_counts(ledger: Ledger) -> AlertCounts:

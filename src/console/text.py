@@ -9,9 +9,13 @@ _NS = 1_000_000_000
 _YEAR_10000_SECONDS = 253_402_300_800
 
 
-def amount(value: Decimal | None) -> str | None:
-    """An exact decimal as people write it; None stays None."""
-    return None if value is None else plain(value)
+def amount(value: Decimal) -> str:
+    """An exact decimal as people write it: no exponent, no trailing zeros, and never "-0"."""
+    return plain(value) if value else "0"
+
+
+def maybe_amount(value: Decimal | None) -> str | None:
+    return None if value is None else amount(value)
 
 
 def instant(at_ns: int) -> str:
