@@ -38,6 +38,20 @@ def select(
             yield state
 
 
+_COLUMNS = (
+    "order",
+    "instrument",
+    "side",
+    "#price",
+    "#quantity",
+    "#filled",
+    "#open",
+    "state",
+    "computed (UTC)",
+    "order at the venue",
+)
+
+
 def show(found: OrdersView, screen: Screen) -> None:
     screen.table(
         (

@@ -69,6 +69,8 @@ _STYLES = {
     "unavailable": "yellow",
     "unconfirmed": "yellow",
     "DIFFERS": "bold red",
+    "DRIFT": "bold red",
+    "PAUSED:": "bold red",
     "unknown": "yellow",
 }
 
