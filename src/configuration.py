@@ -25,35 +25,13 @@ from decimal import Decimal
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from .actors.settings import (
-    AccountSettings,
-    GatewaySettings,
-    OpeningPolicy,
-    OrderSettings,
-    ReconcilerSettings,
-    StrategySettings,
-    StreamSettings,
-    WitnessSettings,
-)
+from .actors.settings import AccountSettings, StrategySettings
 from .credentials import CredentialsEnvironment, CredentialsFile, CredentialsSource, CredentialsSystemd
 from .model.identifiers import AccountId, AssetId, StrategyName, VenueName
-from .model.risk import RiskLimits
 from .model.value import Value
 from .store.lmdb_store import MAP_SIZE_BYTES_MAX, Durability
-from .toml_table import (
-    COUNT,
-    NOT_NEGATIVE,
-    OFF,
-    SECONDS,
-    Bounds,
-    Problem,
-    Report,
-    Table,
-    default_of,
-    read_settings,
-    read_toml,
-    shown,
-)
+from .toml_settings import OFF, SECONDS, read_fields
+from .toml_table import Bounds, Problem, Report, Table, read_toml, shown
 
 # ---- what a file becomes ----------------------------------------------------------------------------------
 
@@ -218,16 +196,8 @@ def _strategy(name: str, table: Table, accounts: list[AccountId]) -> StrategySet
                 f"Did you mean {near[0]}?" if near else "",
                 found=repr(account),
             )
-    found = StrategySettings(
-        strategy=StrategyName(name),
-        accounts=tuple(AccountId(account) for account in used),
-        active_intents_maximum=table.integer(
-            "active_intents_maximum", default_of(StrategySettings, "active_intents_maximum", int), COUNT
-        ),
-        notional_maximum=table.amount("notional_maximum", None, NOT_NEGATIVE)
-        if "notional_maximum" in table
-        else table.passed("notional_maximum", None),
-    )
+    named = {"strategy": StrategyName(name), "accounts": tuple(AccountId(account) for account in used)}
+    found = read_fields(table, StrategySettings, _BOUNDS, **named)
     table.finish()
     return found
 
@@ -236,24 +206,15 @@ def _strategy(name: str, table: Table, accounts: list[AccountId]) -> StrategySet
 
 
 def _account(name: str, table: Table, file: Path) -> AccountConfiguration:
-    settings = AccountSettings(
+    settings = read_fields(
+        table,
+        AccountSettings,
+        _BOUNDS,
         account=AccountId(name),
         venue=_venue(name, table),
         services=_services(table.table("services"), POLYMARKET_SERVICES),
         markets=_markets(table),
         settlement_asset=AssetId(table.text("settlement_asset", POLYMARKET_SETTLEMENT_ASSET)),
-        opening=OpeningPolicy(
-            table.choice("opening", OpeningPolicy.REQUIRE_FLAT, [policy.value for policy in OpeningPolicy])
-        ),
-        reconciler=read_settings(table.table("reconciler"), ReconcilerSettings, _BOUNDS),
-        witness=read_settings(table.table("witness"), WitnessSettings, _BOUNDS),
-        stream=read_settings(table.table("stream"), StreamSettings, _BOUNDS),
-        gateway=read_settings(table.table("gateway"), GatewaySettings, _BOUNDS),
-        orders=read_settings(table.table("orders"), OrderSettings, _BOUNDS),
-        risk=read_settings(table.table("risk"), RiskLimits, _BOUNDS),
-        market_data_stale_seconds=table.number(
-            "market_data_stale_seconds", default_of(AccountSettings, "market_data_stale_seconds", int), SECONDS
-        ),
     )
     _check_together(settings, table)
     found = AccountConfiguration(

@@ -10,12 +10,8 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
-from enum import StrEnum
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import NewType, TypeVar, Union, get_args, get_origin
-
-import msgspec
+from typing import TypeVar
 
 from .model.money import NotAnAmount, parse_decimal, plain
 from .model.value import Value
@@ -294,75 +290,3 @@ class Table:
         if self._private:
             return f"a text of {len(value)} characters" if isinstance(value, str) else _kind_of(value)
         return shown(value)
-
-
-# ---- whole structs of settings ----------------------------------------------------------------------------
-
-S = TypeVar("S", bound=msgspec.Struct)
-OFF = "off"
-SECONDS = Bounds(minimum=Decimal(0), maximum=Decimal(86_400), above=True)
-"""Of any duration: more than a day is a mistake of the unit."""
-COUNT = Bounds(minimum=Decimal(1), maximum=Decimal(1_000_000))
-NOT_NEGATIVE = Bounds(minimum=Decimal(0))
-
-
-def read_settings(table: Table, kind: type[S], bounds: Mapping[str, Bounds]) -> S:
-    """Read a struct whose fields are the keys of a table, each by the field's own type and default.
-
-    `bounds` holds by field name what the rules above do not say: durations are in (0, a day], counts from 1,
-    amounts not negative. A field that may be None is set so by the text "off".
-    """
-    values = {field.name: _setting(table, field, bounds.get(field.name)) for field in msgspec.structs.fields(kind)}
-    table.finish()
-    return kind(**values)
-
-
-def _setting(table: Table, field: msgspec.structs.FieldInfo, bounds: Bounds | None) -> object:
-    key = field.name
-    kind, optional = _plain_type(field.type)
-    default: object = None
-    if field.default_factory is not msgspec.NODEFAULT:
-        default = field.default_factory()
-    elif field.default is not msgspec.NODEFAULT:
-        default = field.default
-    if optional and (key not in table or table.is_text(key, OFF)):
-        table.knows(key)
-        return None if key in table else default
-    if kind is float:
-        return table.number(key, _as(default, (int, float)), bounds or SECONDS)
-    if kind is int:
-        return table.integer(key, _as(default, int), bounds or COUNT)
-    if kind is Decimal:
-        return table.amount(key, _as(default, Decimal), bounds or NOT_NEGATIVE)
-    if kind is bool:
-        return table.flag(key, bool(default))
-    if kind is str:
-        return table.text(key, _as(default, str))
-    if isinstance(kind, type) and issubclass(kind, StrEnum):
-        return kind(table.choice(key, _as(default, str), [member.value for member in kind]))
-    if get_origin(kind) is tuple:
-        return table.texts(key, allowed="a list of texts") if key in table else table.passed(key, default)
-    raise TypeError(f"no rule reads the setting {key} of type {field.type!r}; add one here")
-
-
-def default_of(kind: type[msgspec.Struct], name: str, of: type[T]) -> T:
-    """The default of a field, from where it is declared, so that it is written down once."""
-    field = next(field for field in msgspec.structs.fields(kind) if field.name == name)
-    assert isinstance(field.default, of), f"{kind.__name__}.{name} has no default of {of}"
-    return field.default
-
-
-def _as(value: object, kind: type[T] | tuple[type[T], ...]) -> T | None:
-    return value if isinstance(value, kind) else None
-
-
-def _plain_type(kind: object) -> tuple[object, bool]:
-    """The type below unions with None and below the model's own names for decimals and texts."""
-    optional = False
-    if get_origin(kind) in {Union, UnionType}:
-        parts = [part for part in get_args(kind) if part is not NoneType]
-        assert len(parts) == 1, f"a setting of several types: {kind!r}"
-        kind, optional = parts[0], True
-    while isinstance(kind, NewType):
-        kind = kind.__supertype__
-    return kind, optional
