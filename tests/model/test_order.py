@@ -205,7 +205,7 @@ STATES: dict[str, OrderState | None] = {
     "Acknowledged": life(COMPUTED, SUBMITTED, ACKNOWLEDGED),
     "Done": life(COMPUTED, SUBMITTED, ACKNOWLEDGED, CANCELLED),
 }
-LEGAL = {
+LEGAL: dict[str, dict[str, type[OrderState]]] = {
     "slice_computed": {"nothing": Computed},
     "slice_withdrawn": {"Computed": Withdrawn},
     "order_submitted": {"Computed": Sent},
