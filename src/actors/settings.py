@@ -3,10 +3,10 @@
 The defaults stand together here; `tallystick.configuration` reads them from a file and checks them.
 """
 
-from decimal import Decimal
 from enum import StrEnum
 
 from ..model.identifiers import AccountId, AssetId, StrategyName, VenueName
+from ..model.money import Cash
 from ..model.risk import RiskLimits
 from ..model.value import Value
 
@@ -108,4 +108,4 @@ class StrategySettings(Value, frozen=True):
     strategy: StrategyName
     accounts: tuple[AccountId, ...]
     active_intents_maximum: int = 16
-    notional_maximum: Decimal | None = None
+    notional_maximum: Cash | None = None

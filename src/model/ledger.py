@@ -6,7 +6,7 @@ value handed out stays what it was. What has ended and settled is let go (unless
 follows what is live and the millionth order costs what the first did.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import msgspec
 
@@ -49,7 +49,7 @@ from .event import (
     StreamGap,
     TruthCompared,
 )
-from .fill import Fill, FillKey, Settlement
+from .fill import Direction, Fill, FillKey, Settlement
 from .identifiers import (
     AccountId,
     AlertId,
@@ -62,8 +62,8 @@ from .identifiers import (
 )
 from .instrument import Instrument
 from .intent import AnyIntent
-from .money import ZERO, Quantity, SignedQuantity
-from .order import Acknowledged, Done, OrderState, Sent, Withdrawn
+from .money import EXACT, ZERO, Quantity, SignedQuantity
+from .order import Acknowledged, Done, OrderState, OrderTerms, Sent, Withdrawn, open_quantity
 from .position import Position
 from .transition import advance, order_of
 from .truth import BookView, Truth
@@ -134,6 +134,49 @@ _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(LedgerState)
 
 
+# ---- how one amount moves through a book ------------------------------------------------------------------
+
+
+def _booked(book: BookView, amount: SignedQuantity) -> BookView:
+    """It is settled from the start."""
+    return BookView(
+        confirmed=SignedQuantity(EXACT.add(book.confirmed, amount)),
+        matched=SignedQuantity(EXACT.add(book.matched, amount)),
+        arriving=book.arriving,
+        leaving=book.leaving,
+    )
+
+
+def _entered(book: BookView, amount: SignedQuantity) -> BookView:
+    """It was executed and has not settled."""
+    return BookView(
+        confirmed=book.confirmed,
+        matched=SignedQuantity(EXACT.add(book.matched, amount)),
+        arriving=Quantity(EXACT.add(book.arriving, max(amount, ZERO))),
+        leaving=Quantity(EXACT.add(book.leaving, max(-amount, ZERO))),
+    )
+
+
+def _confirmed(book: BookView, amount: SignedQuantity) -> BookView:
+    """What was in flight has settled."""
+    return BookView(
+        confirmed=SignedQuantity(EXACT.add(book.confirmed, amount)),
+        matched=book.matched,
+        arriving=Quantity(EXACT.subtract(book.arriving, max(amount, ZERO))),
+        leaving=Quantity(EXACT.subtract(book.leaving, max(-amount, ZERO))),
+    )
+
+
+def _reversed(book: BookView, amount: SignedQuantity) -> BookView:
+    """What was in flight will never settle."""
+    return BookView(
+        confirmed=book.confirmed,
+        matched=SignedQuantity(EXACT.subtract(book.matched, amount)),
+        arriving=Quantity(EXACT.subtract(book.arriving, max(amount, ZERO))),
+        leaving=Quantity(EXACT.subtract(book.leaving, max(-amount, ZERO))),
+    )
+
+
 class Ledger:
     """The fold of the journal. `apply` takes every event in journal order and is the only way in."""
 
@@ -152,6 +195,8 @@ class Ledger:
         self.truths: dict[tuple[AccountId, AssetId], Truth] = {}
         self.halted: dict[AccountId | None, str] = {}
         self.started = 0
+        self.open_quantities: dict[tuple[AccountId, InstrumentId], tuple[Quantity, Quantity]] = {}
+        """(purchases, sales) that may still be executed, everything unconfirmed counted in full (law L8)."""
         self._unsettled_by_order: dict[ClientOrderId, int] = {}
 
     # ---- reading ------------------------------------------------------------------------------------------
@@ -223,14 +268,31 @@ class Ledger:
     def _order_event(self, event: Event, at_ns: int) -> None:
         order = order_of(event)
         assert order is not None, event
-        self.orders[order] = advance(self.orders.get(order), event, at_ns)
+        before = self.orders.get(order)
+        after = self.orders[order] = advance(before, event, at_ns)
+        change = open_quantity(after) - (open_quantity(before) if before is not None else ZERO)
+        if change:
+            self._expose(after.terms, Quantity(change))
+
+    def _expose(self, terms: OrderTerms, change: Quantity) -> None:
+        """What is open in an instrument, both ways, so that a gate need not walk all orders."""
+        key = (terms.account, terms.instrument)
+        buys, sells = self.open_quantities.get(key, (Quantity(ZERO), Quantity(ZERO)))
+        if terms.direction is Direction.BUY:
+            buys = Quantity(EXACT.add(buys, change))
+        else:
+            sells = Quantity(EXACT.add(sells, change))
+        if buys or sells:
+            self.open_quantities[key] = (buys, sells)
+        else:
+            self.open_quantities.pop(key, None)
 
     def _fill(self, fill: Fill, event: FillRecorded, at_ns: int) -> None:
         execution = fill.execution
         account = execution.key.account
         self._watermark(account, execution.venue_time_ns)
-        settled = execution.settlement is Settlement.CONFIRMED
-        self._hold(fill, matched=1, confirmed=1 if settled else 0)
+        if execution.settlement is not Settlement.REVERSED:
+            self._hold(fill, _booked if execution.settlement is Settlement.CONFIRMED else _entered)
         if fill.strategy is not None:
             key = (fill.strategy, execution.instrument)
             self.positions[key] = self.positions.get(key, Position.flat(execution.instrument)).plus(fill)
@@ -255,8 +317,7 @@ class Ledger:
             self.unsettled[event.key] = msgspec.structs.replace(fill, execution=execution)
             return
         del self.unsettled[event.key]
-        confirmed = event.settlement is Settlement.CONFIRMED
-        self._hold(fill, matched=0 if confirmed else -1, confirmed=1 if confirmed else 0)
+        self._hold(fill, _confirmed if event.settlement is Settlement.CONFIRMED else _reversed)
         if fill.strategy is not None:
             key = (fill.strategy, fill.execution.instrument)
             self.positions[key] = self.positions[key].settled(fill, event.settlement)
@@ -269,21 +330,21 @@ class Ledger:
                 self._unsettled_by_order.pop(order, None)
                 self._let_go_of_order(order)
 
-    def _hold(self, fill: Fill, *, matched: int, confirmed: int) -> None:
-        """Add the fill to (or take it from) the account's book: the instrument itself, and cash."""
+    def _hold(self, fill: Fill, change: Callable[[BookView, SignedQuantity], BookView]) -> None:
+        """Change the account's book by the fill: the instrument itself, and cash."""
         account = fill.execution.key.account
-        instrument = AssetId(fill.execution.instrument)
-        self._add(account, instrument, fill.signed_quantity, matched, confirmed)
-        self._add(account, fill.execution.fee_asset, SignedQuantity(fill.cash_change), matched, confirmed)
+        self._change(account, AssetId(fill.execution.instrument), fill.signed_quantity, change)
+        self._change(account, fill.execution.fee_asset, SignedQuantity(fill.cash_change), change)
 
-    def _add(
-        self, account: AccountId, asset: AssetId, amount: SignedQuantity, matched: int, confirmed: int
+    def _change(
+        self,
+        account: AccountId,
+        asset: AssetId,
+        amount: SignedQuantity,
+        change: Callable[[BookView, SignedQuantity], BookView],
     ) -> None:
-        before = self.holdings.get((account, asset), NOTHING)
-        self.holdings[account, asset] = BookView(
-            matched=SignedQuantity(before.matched + matched * amount),
-            confirmed=SignedQuantity(before.confirmed + confirmed * amount),
-        )
+        key = (account, asset)
+        self.holdings[key] = change(self.holdings.get(key, NOTHING), amount)
 
     def _watermark(self, account: AccountId, venue_time_ns: int) -> None:
         entry = self.account(account)
@@ -336,7 +397,7 @@ class Ledger:
                 )
             case OpeningAdopted():
                 for holding in event.holdings:
-                    self._add(event.account, holding.asset, holding.quantity, 1, 1)
+                    self._change(event.account, holding.asset, holding.quantity, _booked)
                 self.accounts[event.account] = msgspec.structs.replace(self.account(event.account), opened=True)
             case ReconciliationEnded():
                 account = event.record.account
@@ -450,6 +511,7 @@ class Ledger:
         ledger.started = state.started
         for order in state.orders:
             ledger.orders[order.terms.client_order_id] = order
+            ledger._expose(order.terms, open_quantity(order))
             if isinstance(order, (Sent, Acknowledged, Done)) and order.venue_order_id is not None:
                 ledger.by_venue_id[order.terms.account, order.venue_order_id] = order.terms.client_order_id
         for fill in state.unsettled:

@@ -1,0 +1,258 @@
+"""One account's desk: its state, its order actors, and who is told what.
+
+An account is Recovering, Live, Degraded or Halted. New orders go out only when Live: the gateway is ready, the private
+stream is up, a complete sweep has closed the gap before it, and the opening balances are known. Cancels and questions
+go out always.
+"""
+
+from ..model.account import AccountState, SweepTrigger
+from ..model.alert import Alert, AlertKind, Severity
+from ..model.event import AccountChanged, ForeignOrderSeen, StreamGap
+from ..model.identifiers import AccountId, AlertId, ClientOrderId, VenueOrderId
+from ..model.money import plain
+from ..model.order import Acknowledged, Done, Sent, Withdrawn
+from ..model.report import OrderReport
+from ..store.records import ORDER_NAMES, order_name_row
+from .context import Connection, Context, Paths, TradingActor
+from .kernel import ActorRef, handles
+from .messages import (
+    AccountMoved,
+    CancelOrder,
+    CompareNow,
+    Explain,
+    GatewayReady,
+    OpeningKnown,
+    OperatorMoved,
+    OrderRefused,
+    PlaceOrder,
+    Raise,
+    ReportOrder,
+    StreamDown,
+    StreamUp,
+    Sweep,
+    SweepEnded,
+)
+
+
+class AccountDesk(TradingActor):
+    """Opens the door for new orders, and closes it again."""
+
+    def __init__(self, context: Context, account: AccountId) -> None:
+        super().__init__(context)
+        self.account = account
+        self.gateway_ready = False
+        self.stream_up = False
+        self.swept = False
+        self.gap_since_ns: int | None = None
+        self.gap_reason = ""
+        self.was_live = False
+        self.foreign: set[VenueOrderId] = set()
+
+    def on_start(self) -> None:
+        if self.incarnation > 1:
+            # The connections outlived this actor's crash; a sweep tells whether anything was missed.
+            known = self.context.connection(self.account)
+            self.gateway_ready, self.stream_up = known.gateway_ready, known.stream_up
+            self.was_live = True
+            if self.gateway_ready and self.stream_up:
+                self._sweep(SweepTrigger.GATEWAY_RESTART)
+        self._move()
+
+    def _recover_orders(self) -> None:
+        """Every order that the venue may have gets its actor again; the first sweep asks for each of them."""
+        for state in list(self.ledger.live_orders(self.account)):
+            if isinstance(state, (Sent, Acknowledged)) and self._actor(state.terms.client_order_id) is None:
+                self.context.start.start_order(state.terms, recovered=True)
+
+    def _actor(self, order: ClientOrderId) -> ActorRef | None:
+        return self.context.find(Paths.order(self.account, order))
+
+    # ---- state --------------------------------------------------------------------------------------------
+
+    def _wanted(self) -> tuple[AccountState, str]:
+        halted = self.ledger.halted.get(self.account, self.ledger.halted.get(None))
+        if halted is not None:
+            return AccountState.HALTED, halted
+        closed = AccountState.DEGRADED if self.was_live else AccountState.RECOVERING
+        if not self.gateway_ready:
+            return closed, "the venue is not reached yet"
+        if not self.stream_up:
+            return closed, f"the private stream is down: {self.gap_reason}"
+        if not self.swept:
+            return closed, "a sweep has not closed the gap yet"
+        if not self.ledger.account(self.account).opened:
+            return closed, "the opening balances are not known yet"
+        return AccountState.LIVE, "reconciled"
+
+    def _move(self) -> None:
+        self.context.connections[self.account] = Connection(gateway_ready=self.gateway_ready, stream_up=self.stream_up)
+        state, reason = self._wanted()
+        entry = self.ledger.account(self.account)
+        if (entry.state, entry.reason) == (state, reason):
+            return
+        self.record(AccountChanged(account=self.account, state=state, reason=reason))
+        if state is AccountState.LIVE:
+            self.was_live = True
+        if entry.state is not state:
+            for name, strategy in self.context.strategies.items():
+                desk = self.context.find(Paths.strategy(name, "desk"))
+                if desk is not None and self.account in strategy.accounts:
+                    desk.tell(AccountMoved(account=self.account, state=state))
+
+    @handles(GatewayReady)
+    def _gateway_ready(self, _message: GatewayReady) -> None:
+        self.gateway_ready = True
+        self._recover_orders()
+        if self.stream_up:
+            self._sweep(SweepTrigger.GATEWAY_RESTART if self.was_live else SweepTrigger.START)
+        self._move()
+
+    @handles(StreamDown)
+    def _stream_down(self, message: StreamDown) -> None:
+        self.stream_up = False
+        self.swept = False
+        self.gap_reason = message.reason
+        if self.gap_since_ns is None:
+            self.gap_since_ns = message.since_ns
+        self._move()
+
+    @handles(StreamUp)
+    def _stream_up(self, message: StreamUp) -> None:
+        self.stream_up = True
+        self.swept = False
+        if self.gap_since_ns is None:
+            self.gap_since_ns = message.down_since_ns
+        if self.gateway_ready:
+            self._sweep(SweepTrigger.STREAM_RESTART if self.was_live else SweepTrigger.START)
+        self._move()
+
+    def _sweep(self, trigger: SweepTrigger) -> None:
+        self.context.ref(Paths.connection(self.account, "reconciler")).tell(Sweep(trigger=trigger))
+
+    @handles(SweepEnded)
+    def _sweep_ended(self, message: SweepEnded) -> None:
+        """A complete sweep that began after the stream was up has closed the gap."""
+        record = message.record
+        alert_id = AlertId(f"reconciliation_incomplete:{self.account}")
+        if not record.complete:
+            self._alert_incomplete(alert_id, record.why)
+            self._move()
+            return
+        if alert_id in self.ledger.alerts:
+            by = f"sweep {record.sweep_id} was complete"
+            self.context.ref(Paths.ALERTS).tell(Explain(alert_id=alert_id, by=by))
+        if self.stream_up and not self.swept and message.stream_was_up:
+            self.swept = True
+            if self.gap_since_ns is not None:
+                self.record(
+                    StreamGap(
+                        account=self.account,
+                        from_ns=self.gap_since_ns,
+                        until_ns=self.now_ns(),
+                        reason=self.gap_reason or "start",
+                    )
+                )
+                self.gap_since_ns = None
+            if not self.ledger.account(self.account).opened:
+                self.context.ref(Paths.account(self.account, "witness")).tell(CompareNow(why="opening"))
+        self._move()
+
+    def _alert_incomplete(self, alert_id: AlertId, why: str) -> None:
+        if self.swept:
+            return  # the next sweep on the cadence may well succeed; the gap is closed already
+        self.context.ref(Paths.ALERTS).tell(
+            Raise(
+                alert=Alert(
+                    alert_id=alert_id,
+                    kind=AlertKind.RECONCILIATION_INCOMPLETE,
+                    severity=Severity.CRITICAL,
+                    message=f"{self.account}: the venue could not be reconciled ({why}); new orders wait, it is tried again",
+                    diagnosis="",
+                    evidence=(("why", why),),
+                    opened_at_ns=self.now_ns(),
+                    account=self.account,
+                )
+            )
+        )
+
+    @handles(OpeningKnown)
+    def _opening_known(self, _message: OpeningKnown) -> None:
+        self._move()
+
+    @handles(OperatorMoved)
+    def _operator_moved(self, _message: OperatorMoved) -> None:
+        self._move()
+
+    # ---- orders -------------------------------------------------------------------------------------------
+
+    @handles(PlaceOrder)
+    def _place(self, message: PlaceOrder) -> None:
+        terms = message.order.terms
+        entry = self.ledger.account(self.account)
+        if entry.state is not AccountState.LIVE:
+            message.leg.tell(
+                OrderRefused(
+                    client_order_id=terms.client_order_id,
+                    gate="account_live",
+                    message=f"{self.account} is {entry.state}: {entry.reason}",
+                    held=True,
+                )
+            )
+            return
+        self.context.start.start_order(terms, recovered=False)
+
+    @handles(CancelOrder)
+    def _cancel(self, message: CancelOrder) -> None:
+        state = self.ledger.orders.get(message.client_order_id)
+        if state is None or isinstance(state, (Done, Withdrawn)):
+            return
+        actor = self._actor(message.client_order_id)
+        if actor is None:
+            actor = self.context.start.start_order(state.terms, recovered=False)
+        actor.tell(message)
+
+    @handles(ReportOrder)
+    def _report(self, message: ReportOrder) -> None:
+        report = message.report
+        order = self.ledger.by_venue_id.get((self.account, report.venue_order_id))
+        if order is None:
+            self._unknown_order(report)
+            return
+        state = self.ledger.orders[order]
+        if isinstance(state, (Done, Withdrawn)):
+            return
+        actor = self._actor(order)
+        if actor is None:
+            actor = self.context.start.start_order(state.terms, recovered=False)
+        actor.tell(message)
+
+    def _unknown_order(self, report: OrderReport) -> None:
+        """An order of ours that has ended long ago, or one that the journal has never seen."""
+        venue_order_id = report.venue_order_id
+        known = self.context.recorder.journal.get(ORDER_NAMES, order_name_row(self.account, venue_order_id))
+        if known is not None or not report.status.is_open or venue_order_id in self.foreign:
+            return
+        self.foreign.add(venue_order_id)
+        detail = (
+            f"{report.direction} {plain(report.original_quantity)} {report.instrument} at {plain(report.price)}, "
+            f"{plain(report.filled_quantity)} filled, {report.venue_status}"
+        )
+        alert_id = AlertId(f"foreign_order:{self.account}:{venue_order_id}")
+        self.record(ForeignOrderSeen(account=self.account, venue_order_id=venue_order_id, detail=detail))
+        self.context.ref(Paths.ALERTS).tell(
+            Raise(
+                alert=Alert(
+                    alert_id=alert_id,
+                    kind=AlertKind.FOREIGN_ORDER,
+                    severity=Severity.CRITICAL,
+                    message=(
+                        f"{self.account}: the venue shows an open order that this runtime did not send; it is left alone"
+                    ),
+                    diagnosis="foreign_order",
+                    evidence=(("venue order", venue_order_id), ("order", detail)),
+                    opened_at_ns=self.now_ns(),
+                    account=self.account,
+                    instrument=report.instrument,
+                )
+            )
+        )

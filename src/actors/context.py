@@ -1,0 +1,210 @@
+"""What every actor of trading shares: the recorder, the ledger it folds, the market board, and each other's refs.
+
+The ledger and the board are read-only to everyone but their single writers, and everything in them is a frozen
+value, so reading them is reading a fact and never another actor's state.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol
+
+import structlog
+
+from ..model.event import Event
+from ..model.identifiers import AccountId, ClientOrderId, InstrumentId, IntentId, StrategyName
+from ..model.intent import PairIntent
+from ..model.ledger import Ledger
+from ..model.money import Price
+from ..model.order import OrderTerms
+from ..model.value import Value
+from ..store.audit import AuditRecord
+from ..store.errors import StoreFailed
+from ..store.port import Journal, Lsn
+from ..venues.port import Dialect
+from .connect import Connect
+from .host import HostBridge
+from .kernel import Actor, ActorRef, ActorSystem
+from .settings import AccountSettings, StrategySettings
+from .ticket import Report
+from .work import Work
+
+log = structlog.get_logger("tallystick")
+
+
+class Quote(Value, frozen=True):
+    """The top of one book as the feed last saw it; `fresh` is False from the moment it can no longer be trusted."""
+
+    instrument: InstrumentId
+    bid: Price | None
+    ask: Price | None
+    fresh: bool
+    why_stale: str
+    venue_time_ns: int
+    received_at_ns: int
+
+    @property
+    def mid(self) -> Price | None:
+        if self.bid is None or self.ask is None:
+            return None
+        return Price((self.bid + self.ask) / 2)
+
+
+class Recorder:
+    """The one way into the journal: an event is folded into the ledger and appended, together.
+
+    An event that the ledger refuses is not journalled, and one that the journal cannot take is not acted upon: the
+    caller gets the exception and stops. Effects wait for `when_durable` (law L1).
+    """
+
+    def __init__(self, journal: Journal, ledger: Ledger, bridge: HostBridge, now_ns: Callable[[], int]) -> None:
+        self.journal = journal
+        self.ledger = ledger
+        self.bridge = bridge
+        self.now_ns = now_ns
+
+    def record(self, *events: Event | AuditRecord, cause: int = 0) -> Lsn:
+        """Fold and append as one atomic group; returns the journal position of the last.
+
+        Raises `StoreFailed` where nothing can be recorded any more, and `IllegalTransition` for an event that its
+        order's state does not allow: nothing of the group from there on has happened then.
+        """
+        if self.journal.failed is not None:
+            raise self.journal.failed
+        now = self.now_ns()
+        done = 0
+        reports: list[Report] = []
+        try:
+            for event in events:
+                if isinstance(event, Event):
+                    heard = self.bridge.hear(event, now)
+                    self.ledger.apply(event, now)
+                    reports += heard
+                done += 1
+        finally:
+            lsn = self.journal.append(*events[:done], at_ns=now, cause=cause) if done else self.journal.last_lsn
+            if reports:
+                self.journal.when_durable(lsn, partial(self.bridge.deliver, reports))
+        return lsn
+
+    def when_durable(self, lsn: Lsn, action: Callable[[], None]) -> None:
+        self.journal.when_durable(lsn, action)
+
+
+class Connection(Value, frozen=True):
+    """How one account is connected; its desk is the only writer."""
+
+    gateway_ready: bool = False
+    stream_up: bool = False
+
+
+class Starter(Protocol):
+    """Starts the actors that come and go (tallystick.actors.tree)."""
+
+    def start_order(self, terms: OrderTerms, *, recovered: bool) -> ActorRef: ...
+    def start_leg(self, work: Work, owner: ActorRef) -> ActorRef: ...
+    def start_intent(self, work: Work, owner: ActorRef) -> ActorRef: ...
+    def start_bracket(self, pair: PairIntent, legs: tuple[Work, Work], owner: ActorRef) -> ActorRef: ...
+
+
+@dataclass(slots=True)
+class Context:
+    """Handed to every actor at its making."""
+
+    system: ActorSystem
+    recorder: Recorder
+    dialects: Mapping[AccountId, Dialect]
+    accounts: Mapping[AccountId, AccountSettings]
+    strategies: Mapping[StrategyName, StrategySettings]
+    connect: Connect
+    start: Starter
+    born_ns: int
+    """When this runtime started, UTC; nothing older than this minus an overlap can be ours in a fresh store."""
+    on_fatal: Callable[[Exception], None]
+    """Ends the runtime with an error that no restart can mend."""
+    on_store_failed: Callable[[StoreFailed], None]
+    quotes: dict[InstrumentId, Quote] = field(default_factory=dict)
+    """The market board; the feeds are its only writers."""
+    connections: dict[AccountId, Connection] = field(default_factory=dict)
+
+    @property
+    def ledger(self) -> Ledger:
+        return self.recorder.ledger
+
+    def find(self, path: str) -> ActorRef | None:
+        """The actor at this path, or None where there is none (any more)."""
+        return self.system.find(path)
+
+    def ref(self, path: str) -> ActorRef:
+        """The actor at this path, which is there as long as the runtime is. Raises KeyError when it is not."""
+        found = self.system.find(path)
+        if found is None:
+            raise KeyError(f"there is no actor at {path}")
+        return found
+
+    def connection(self, account: AccountId) -> Connection:
+        return self.connections.get(account, Connection())
+
+
+class Paths:
+    """Where each actor lives in the tree."""
+
+    ALERTS = "/alerts"
+    RISK = "/risk"
+
+    @staticmethod
+    def account(account: AccountId, role: str) -> str:
+        return f"/accounts/{account}/{role}"
+
+    @staticmethod
+    def connection(account: AccountId, role: str) -> str:
+        return f"/accounts/{account}/connection/{role}"
+
+    @staticmethod
+    def order(account: AccountId, order: ClientOrderId) -> str:
+        return f"/accounts/{account}/orders/{order}"
+
+    @staticmethod
+    def leg(strategy: StrategyName, intent_id: IntentId, leg: int) -> str:
+        return f"/strategies/{strategy}/work/{intent_id}:{leg}"
+
+    @staticmethod
+    def bracket(strategy: StrategyName, intent_id: IntentId) -> str:
+        return f"/strategies/{strategy}/work/{intent_id}"
+
+    @staticmethod
+    def strategy(strategy: StrategyName, role: str) -> str:
+        return f"/strategies/{strategy}/{role}"
+
+
+class TradingActor(Actor):
+    """An actor with the shared context. A failed store is not a crash: what needs the journal stops, cancels go on."""
+
+    def __init__(self, context: Context) -> None:
+        super().__init__()
+        self.context = context
+
+    @property
+    def ledger(self) -> Ledger:
+        return self.context.recorder.ledger
+
+    def now_ns(self) -> int:
+        """UTC nanoseconds; for records and venue times. Durations are measured with `monotonic`."""
+        return self.context.recorder.now_ns()
+
+    def monotonic(self) -> float:
+        return self.clock.monotonic()
+
+    def record(self, *events: Event | AuditRecord) -> Lsn:
+        return self.context.recorder.record(*events, cause=self.message_id)
+
+    def when_durable(self, lsn: Lsn, action: Callable[[], None]) -> None:
+        self.context.recorder.when_durable(lsn, action)
+
+    def on_receive(self, message: object) -> object:
+        try:
+            return super().on_receive(message)
+        except StoreFailed as failure:
+            self.context.on_store_failed(failure)
+            log.critical("not recorded, not done", actor=self.path, message=type(message).__name__, why=str(failure))
+            return None

@@ -1,0 +1,287 @@
+"""The only door for fills of one account (law L5): each execution enters once, by whatever path it came first.
+
+The ledger of what has entered is in the store, exact and for ever; here is only what is under way: settlements, and
+fills that a sweep found before the stream said a word. Such a fill may still be on its way; when the stream's time is
+up it was dropped, and that is alerted with the evidence, as explained by the sweep that recovered it.
+"""
+
+import msgspec
+
+from ..model.account import SweepTrigger
+from ..model.alert import Alert, AlertKind, Severity
+from ..model.event import FillConflict, FillRecorded, FillSettled
+from ..model.fill import Execution, Fill, FillKey, FillSource, Settlement
+from ..model.identifiers import AccountId, AlertId, ClientOrderId
+from ..model.money import plain
+from ..model.order import OrderTerms
+from ..model.report import ExecutionReport, SettlementReport
+from ..model.value import Value
+from ..store.records import (
+    FILLS,
+    ORDER_NAMES,
+    ORDERS,
+    SETTLEMENTS,
+    decode_execution,
+    decode_terms,
+    fill_row,
+    order_name_row,
+)
+from .context import Context, Paths, TradingActor
+from .kernel import handles
+from .messages import CompareNow, Explain, FillLogged, LogExecutions, OrderMoved, Raise, Sweep
+
+
+class StreamDue(Value, frozen=True):
+    """By now the stream should have delivered this fill."""
+
+    key: FillKey
+
+
+class FillLogActor(TradingActor):
+    """One account's fills: deduplicated, attributed, settled, and told to whom they concern."""
+
+    def __init__(self, context: Context, account: AccountId) -> None:
+        super().__init__(context)
+        self.account = account
+        self.settings = context.accounts[account]
+        self.dialect = context.dialects[account]
+        self.unheard: dict[FillKey, Fill] = {}
+
+    @handles(LogExecutions)
+    def _log(self, message: LogExecutions) -> None:
+        for report in message.reports:
+            match report:
+                case ExecutionReport():
+                    self._execution(report.execution, message)
+                case SettlementReport():
+                    self._settlement(report.key, report.settlement, report.transaction)
+
+    # ---- executions ---------------------------------------------------------------------------------------
+
+    def _execution(self, execution: Execution, message: LogExecutions) -> None:
+        journal = self.context.recorder.journal
+        known = journal.get(FILLS, fill_row(execution.key))
+        if known is not None:
+            self._seen_again(decode_execution(known), execution, message)
+            return
+        fill = self._attributed(execution, message)
+        self.record(FillRecorded(fill=fill))
+        if fill.client_order_id is None:
+            self._foreign(fill)
+        else:
+            self._tell_order(fill)
+        self._tell_witness()
+        if message.source is FillSource.SWEEP and fill.client_order_id is not None:
+            self.unheard[execution.key] = fill
+            grace = self.settings.reconciler.stream_grace_seconds
+            self.after(grace, StreamDue(key=execution.key), key=f"stream {execution.key}")
+
+    def _attributed(self, execution: Execution, message: LogExecutions) -> Fill:
+        """Whose fill it is, what it cost by the venue's rule where the venue did not say, and the market at its time."""
+        instrument = self.ledger.instruments.get(execution.instrument)
+        if execution.fee is None and instrument is not None:
+            fee = self.dialect.fee(instrument, execution.price, execution.quantity, execution.liquidity)
+            execution = msgspec.structs.replace(execution, fee=fee)
+        terms = self._terms(execution.key)
+        quote = self.context.quotes.get(execution.instrument)
+        return Fill(
+            execution=execution,
+            source=message.source,
+            received_at_ns=message.received_at_ns,
+            client_order_id=terms.client_order_id if terms is not None else None,
+            intent_id=terms.intent_id if terms is not None else None,
+            strategy=terms.strategy if terms is not None else None,
+            mid_at_fill=quote.mid if quote is not None and quote.fresh else None,
+            purpose=terms.purpose if terms is not None else "",
+        )
+
+    def _terms(self, key: FillKey) -> OrderTerms | None:
+        """The terms of our order with this id at the venue, live or long ended; None for an order that is not ours."""
+        live = self.ledger.order_by_venue_id(self.account, key.venue_order_id)
+        if live is not None:
+            return live.terms
+        journal = self.context.recorder.journal
+        name = journal.get(ORDER_NAMES, order_name_row(self.account, key.venue_order_id))
+        row = None if name is None else journal.get(ORDERS, name)
+        return None if row is None else decode_terms(row)
+
+    def _tell_order(self, fill: Fill) -> None:
+        order = fill.client_order_id
+        assert order is not None
+        actor = self.context.find(Paths.order(self.account, order))
+        if actor is not None:
+            actor.tell(FillLogged(fill=fill))
+            return
+        # The order's actor has ended; its leg, if it still works, must hear of a late fill all the same.
+        state = self.ledger.orders.get(order)
+        if state is None:
+            return
+        leg = self.context.find(Paths.leg(state.terms.strategy, state.terms.intent_id, state.terms.leg))
+        if leg is not None:
+            leg.tell(OrderMoved(state=state))
+
+    def _tell_witness(self) -> None:
+        self.context.ref(Paths.account(self.account, "witness")).tell(CompareNow(why="hint"))
+
+    # ---- seen again ---------------------------------------------------------------------------------------
+
+    def _seen_again(self, known: Execution, found: Execution, message: LogExecutions) -> None:
+        if message.source is FillSource.STREAM and self.unheard.pop(found.key, None) is not None:
+            self.cancel_timer(f"stream {found.key}")
+        same = (known.instrument, known.direction, known.quantity) == (
+            found.instrument,
+            found.direction,
+            found.quantity,
+        )
+        if not same or known.price != found.price:
+            self._conflict(known, found, message)
+            return
+        self._settlement(found.key, found.settlement, found.transaction)
+
+    def _conflict(self, known: Execution, found: Execution, message: LogExecutions) -> None:
+        """Two reports under one key that differ: held and shown, not guessed (law L5)."""
+        detail = (
+            f"log has {known.direction} {plain(known.quantity)} {known.instrument} at {plain(known.price)}, "
+            f"{message.source} says {found.direction} {plain(found.quantity)} {found.instrument} at {plain(found.price)}"
+        )
+        alert_id = AlertId(f"fill_conflict:{self.account}:{found.key.trade_id}:{found.key.venue_order_id}")
+        if alert_id in self.ledger.alerts:
+            return
+        self.record(FillConflict(key=found.key, found=self._attributed(found, message), detail=detail))
+        self._raise(
+            alert_id,
+            AlertKind.FILL_CONFLICT,
+            f"{self.account}: two reports of trade {found.key.trade_id} differ; the first stands until a person decides",
+            (("difference", detail), ("trade", found.key.trade_id), ("venue order", found.key.venue_order_id)),
+            None,
+        )
+
+    # ---- settlement ---------------------------------------------------------------------------------------
+
+    def _settlement(self, key: FillKey, settlement: Settlement, transaction: str) -> None:
+        row = self.context.recorder.journal.get(SETTLEMENTS, fill_row(key))
+        if row is None:
+            # A settlement of an execution that never came: the sweep reads the execution itself.
+            self._sweep(f"settlement of unknown trade {key.trade_id}")
+            return
+        before = Settlement(row.decode())
+        if settlement is before or (before.is_final and not settlement.is_final):
+            return
+        fill = self.ledger.unsettled.get(key)
+        if before.is_final or fill is None:
+            if settlement is not before:
+                self._raise(
+                    AlertId(f"settlement_changed:{self.account}:{key.trade_id}:{key.venue_order_id}"),
+                    AlertKind.FILL_CONFLICT,
+                    f"{self.account}: trade {key.trade_id} was {before} and is now reported {settlement}; "
+                    "the book stands until a person decides",
+                    (("trade", key.trade_id), ("before", before), ("now", settlement)),
+                    None,
+                )
+            return
+        self.record(FillSettled(key=key, settlement=settlement, transaction=transaction))
+        if settlement is Settlement.REVERSED:
+            execution = fill.execution
+            self._raise(
+                AlertId(f"fill_reversed:{self.account}:{key.trade_id}:{key.venue_order_id}"),
+                AlertKind.FILL_REVERSED,
+                f"{self.account}: trade {key.trade_id} failed to settle; its {plain(execution.quantity)} "
+                f"{execution.instrument} left the book again, the position is smaller than the strategy was told",
+                (
+                    ("trade", key.trade_id),
+                    ("order", fill.client_order_id or key.venue_order_id),
+                    ("quantity", plain(execution.quantity)),
+                    ("price", plain(execution.price)),
+                    ("transaction", transaction),
+                ),
+                fill,
+            )
+        if settlement.is_final:
+            self._tell_witness()
+
+    # ---- fills that the stream lost -----------------------------------------------------------------------
+
+    @handles(StreamDue)
+    def _stream_due(self, message: StreamDue) -> None:
+        fill = self.unheard.pop(message.key, None)
+        if fill is None:
+            return
+        alert = dropped_fill_alert(fill.execution, fill.client_order_id, self.now_ns())
+        alerts = self.context.ref(Paths.ALERTS)
+        alerts.tell(Raise(alert=msgspec.structs.replace(alert, strategy=fill.strategy)))
+        alerts.tell(
+            Explain(
+                alert_id=alert.alert_id,
+                by=f"fill recovered by {fill.source}: the log, the venue and the book agree on trade {message.key.trade_id}",
+                evidence=(("recovered at", str(fill.received_at_ns)), ("recovered by", fill.source)),
+            )
+        )
+
+    # ---- foreign ------------------------------------------------------------------------------------------
+
+    def _foreign(self, fill: Fill) -> None:
+        execution = fill.execution
+        key = execution.key
+        self._raise(
+            AlertId(f"foreign_fill:{self.account}:{key.trade_id}:{key.venue_order_id}"),
+            AlertKind.FOREIGN_FILL,
+            f"{self.account}: trade {key.trade_id} belongs to an order that this runtime did not send; it is in the "
+            "account's book and attributed to no strategy",
+            (
+                ("trade", key.trade_id),
+                ("venue order", key.venue_order_id),
+                ("execution", f"{execution.direction} {plain(execution.quantity)} at {plain(execution.price)}"),
+            ),
+            fill,
+        )
+        self._sweep(f"trade {key.trade_id} matches no order")
+
+    def _sweep(self, detail: str) -> None:
+        reconciler = self.context.ref(Paths.connection(self.account, "reconciler"))
+        reconciler.tell(Sweep(trigger=SweepTrigger.UNMATCHED_FILL, detail=detail))
+
+    def _raise(
+        self, alert_id: AlertId, kind: AlertKind, message: str, evidence: tuple[tuple[str, str], ...], fill: Fill | None
+    ) -> None:
+        self.context.ref(Paths.ALERTS).tell(
+            Raise(
+                alert=Alert(
+                    alert_id=alert_id,
+                    kind=kind,
+                    severity=Severity.CRITICAL,
+                    message=message,
+                    diagnosis=kind,
+                    evidence=evidence,
+                    opened_at_ns=self.now_ns(),
+                    account=self.account,
+                    strategy=fill.strategy if fill is not None else None,
+                    instrument=fill.execution.instrument if fill is not None else None,
+                )
+            )
+        )
+
+
+def dropped_fill_alert(execution: Execution, order: ClientOrderId | None, now_ns: int) -> Alert:
+    """The alert for an execution in the venue's history that the stream never delivered. One per execution, for ever."""
+    key = execution.key
+    return Alert(
+        alert_id=AlertId(f"dropped_fill:{key.account}:{key.trade_id}:{key.venue_order_id}"),
+        kind=AlertKind.DROPPED_FILL,
+        severity=Severity.WARNING,
+        message=(
+            f"{key.account}: the stream did not deliver trade {key.trade_id} "
+            f"({execution.direction} {plain(execution.quantity)} {execution.instrument} at {plain(execution.price)}); "
+            "a sweep books it from the venue's history"
+        ),
+        diagnosis="dropped_fill",
+        evidence=(
+            ("trade", key.trade_id),
+            ("order", order or "not ours"),
+            ("venue order", key.venue_order_id),
+            ("execution", f"{execution.direction} {plain(execution.quantity)} at {plain(execution.price)}"),
+            ("matched at", str(execution.venue_time_ns)),
+        ),
+        opened_at_ns=now_ns,
+        account=key.account,
+        instrument=execution.instrument,
+    )

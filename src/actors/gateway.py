@@ -1,0 +1,333 @@
+"""The door to one venue account: authentication, quota, audit, and the barrier of durability.
+
+Whatever leaves for the private side passes here, and nothing of it leaves before the journal holds its cause and its
+audit record (laws L1, L10). The gateway never repeats a request that may have acted: that is the order's decision.
+When the store has failed, cancels and questions still go out; everything else is refused.
+"""
+
+from collections import deque
+from functools import partial
+
+import httpcore
+import httpx
+import msgspec
+import trio
+
+from ..model.alert import Alert, AlertKind, Severity
+from ..model.event import InstrumentLearned
+from ..model.identifiers import AccountId, AlertId
+from ..model.report import Unreadable
+from ..store.audit import AuditRecord, Direction
+from ..store.errors import StoreFailed
+from ..store.port import Lsn
+from ..venues.port import Answer, Reply, Request, TransportFailure
+from .connect import SeamTransport
+from .context import Context, Paths, TradingActor, log
+from .kernel import handles
+from .messages import Exchange, Exchanged, Explain, GatewayReady, InstrumentsLearned, Raise, RequestDue, Tick
+from .quota import Quota
+
+HEARTBEAT, RECHECK = "heartbeat", "recheck"
+CLOCK_CHECK_SECONDS = 600
+
+
+class Durable(msgspec.Struct, frozen=True):
+    """The request's cause and audit record are durable: it may leave."""
+
+    number: int
+
+
+class Performed(msgspec.Struct, frozen=True):
+    """The exchange ended, with an answer or without."""
+
+    number: int
+    reply: Reply
+
+
+class ClockOff(Exception):
+    """This machine's clock differs from the venue's by more than is allowed; the message has both."""
+
+
+class GatewayActor(TradingActor):
+    """One account's requests."""
+
+    def __init__(self, context: Context, account: AccountId) -> None:
+        super().__init__(context)
+        self.account = account
+        self.settings = context.accounts[account]
+        self.dialect = context.dialects[account]
+        self.quota = Quota(self.dialect.rate_limits, reserved_share=self.settings.gateway.reserved_share)
+        self.waiting: deque[Exchange] = deque()
+        self.under_way: dict[int, Exchange] = {}
+        self.numbers = 0
+        self.heartbeat_token = ""
+        self.down_since_ns: int | None = None
+
+    def on_start(self) -> None:
+        transport = SeamTransport(self.context.connect, connections_maximum=self.settings.gateway.concurrency_maximum)
+        self.client = httpx.AsyncClient(transport=transport, timeout=self.settings.gateway.timeout_seconds)
+        self.start_task(self._become_ready, name="become ready")
+
+    # ---- becoming ready -----------------------------------------------------------------------------------
+
+    async def _become_ready(self) -> None:
+        """Check the clock, obtain credentials; retried with backoff for as long as the venue is out of reach."""
+        wait_seconds = self.settings.stream.backoff_seconds_minimum
+        while True:
+            problem = await self._check_clock() or await self._log_in() or await self._learn_instruments()
+            if problem is None:
+                break
+            self.trace_note("not ready", problem.why)
+            await trio.sleep(wait_seconds)
+            wait_seconds = min(self.settings.stream.backoff_seconds_maximum, wait_seconds * 2)
+        self.context.ref(Paths.account(self.account, "feed")).tell(InstrumentsLearned())
+        self.context.ref(Paths.account(self.account, "desk")).tell(GatewayReady())
+        if self.settings.gateway.heartbeat_seconds is not None:
+            self.actor_ref.tell(Tick(name=HEARTBEAT))
+        self.actor_ref.tell(Tick(name=RECHECK))
+
+    async def _check_clock(self) -> Unreadable | None:
+        before = self.now_ns()
+        answer = self.dialect.read_server_time(await self._perform_request(self.dialect.server_time()))
+        if isinstance(answer, Unreadable):
+            return answer
+        after = self.now_ns()
+        # The venue's clock may show whole seconds, and was read somewhere between the two stamps.
+        off_ns = max(before - answer - 1_000_000_000, answer - after - 1_000_000_000, 0)
+        allowed = self.settings.gateway.clock_skew_seconds_maximum
+        if off_ns > allowed * 1e9:
+            text = (
+                f"this machine's clock is {off_ns / 1e9:.1f} s away from the clock of {self.dialect.venue} "
+                f"(ours {after}, theirs {answer}); at most {allowed} s is allowed: correct the clock"
+            )
+            self.context.on_fatal(ClockOff(text))
+        return None
+
+    async def _log_in(self) -> Unreadable | None:
+        request = self.dialect.log_in(self.now_ns())
+        if request is None:
+            return None
+        journal = self.context.recorder.journal
+        await journal.wait_durable(self._audit(Direction.SENT, request, request.body, journal.last_lsn))
+        reply = await self._perform_request(request)
+        # Read first: only then the dialect knows which texts of the answer are secret.
+        problem = self.dialect.read_log_in(reply)
+        self._audit(Direction.RECEIVED, request, _content(reply), journal.last_lsn)
+        return problem
+
+    async def _learn_instruments(self) -> Unreadable | None:
+        """Read the rules of the configured markets; what is new or changed is an event."""
+        cursor: str | None = None
+        while True:
+            request = self.dialect.list_instruments(self.settings.markets, cursor)
+            page = self.dialect.read_instruments(await self._perform_request(request))
+            if isinstance(page, Unreadable):
+                return page
+            for refused in page.refused:
+                log.warning("a market of the catalogue could not be read", why=refused.why, excerpt=refused.excerpt)
+            changed = [found for found in page.instruments if self.ledger.instruments.get(found.instrument_id) != found]
+            if changed:
+                self.record(*(InstrumentLearned(instrument=found) for found in changed))
+            self.dialect.learn(page.instruments)
+            cursor = page.next_cursor
+            if cursor is None:
+                return None
+
+    # ---- taking requests ----------------------------------------------------------------------------------
+
+    @handles(Exchange)
+    def _exchange(self, message: Exchange) -> None:
+        """Cancels and recovery go first and may use the reserve; the rest waits for its quota in order."""
+        if message.request.cancels or not self.waiting:
+            wait_seconds = self.quota.take(message.request.quota, self.monotonic(), reserve=message.request.cancels)
+            if wait_seconds <= 0:
+                self._admit(message)
+                return
+            if message.request.cancels:
+                self.waiting.appendleft(message)
+            else:
+                self.waiting.append(message)
+            self.after(wait_seconds, RequestDue(), key="quota")
+            return
+        self.waiting.append(message)
+
+    @handles(RequestDue)
+    def _request_due(self, _message: RequestDue) -> None:
+        while self.waiting:
+            head = self.waiting[0]
+            wait_seconds = self.quota.take(head.request.quota, self.monotonic(), reserve=head.request.cancels)
+            if wait_seconds > 0:
+                self.after(wait_seconds, RequestDue(), key="quota")
+                return
+            self._admit(self.waiting.popleft())
+
+    def _admit(self, message: Exchange) -> None:
+        self.numbers += 1
+        number = self.numbers
+        self.under_way[number] = message
+        try:
+            after = self._audit(Direction.SENT, message.request, message.request.body, message.after)
+        except StoreFailed as failure:
+            self._without_store(number, message, failure)
+            return
+        self.when_durable(after, partial(self.actor_ref.tell, Durable(number=number)))
+
+    def _without_store(self, number: int, message: Exchange, failure: StoreFailed) -> None:
+        if message.request.cancels:
+            log.critical("sent without an audit record: the store has failed", request=message.request.label)
+            self.actor_ref.tell(Durable(number=number))
+            return
+        del self.under_way[number]
+        reply = TransportFailure(why=f"not sent, the store has failed: {failure}", sent=False, at_ns=self.now_ns())
+        message.reply_to.tell(Exchanged(tag=message.tag, reply=reply))
+
+    def _audit(self, direction: Direction, request: Request, body: bytes, after: Lsn) -> Lsn:
+        """Record one side of a private exchange; public ones only wait for what they must not overtake."""
+        if not request.private:
+            return after
+        return self.record(
+            AuditRecord(
+                direction=direction,
+                account=self.account,
+                channel="rest",
+                at_ns=self.now_ns(),
+                summary=f"{request.method} {request.path} {request.label}",
+                body_bytes_redacted=self.dialect.redact(body),
+                cause=self.cause,
+            )
+        )
+
+    # ---- performing ---------------------------------------------------------------------------------------
+
+    @handles(Durable)
+    def _durable(self, message: Durable) -> None:
+        exchange = self.under_way.get(message.number)
+        if exchange is not None:
+            self.start_task(self._perform, message.number, exchange.request, name=f"exchange {message.number}")
+
+    async def _perform(self, number: int, request: Request) -> None:
+        self.actor_ref.tell(Performed(number=number, reply=await self._perform_request(request)))
+
+    async def _perform_request(self, request: Request) -> Reply:
+        reply = await self._once(request)
+        if isinstance(reply, TransportFailure) and request.method == "GET":
+            # A kept connection that the peer had closed fails on its next use; asking again changes nothing there.
+            reply = await self._once(request)
+        return reply
+
+    async def _once(self, request: Request) -> Reply:
+        headers = self.dialect.authenticate(request, self.now_ns()) if request.authenticated else ()
+        url = self.settings.service(request.service) + request.path
+        try:
+            with trio.fail_after(self.settings.gateway.timeout_seconds):
+                answer = await self.client.request(
+                    request.method,
+                    url,
+                    params=list(request.query) if request.query else None,
+                    headers=[("content-type", "application/json"), *headers] if request.body else list(headers),
+                    content=request.body or None,
+                )
+        except (httpcore.ConnectError, httpcore.ConnectTimeout, httpcore.PoolTimeout) as error:
+            return TransportFailure(why=f"not connected: {error}", sent=False, at_ns=self.now_ns())
+        except trio.TooSlowError:
+            why = f"no answer within {self.settings.gateway.timeout_seconds} s"
+            return TransportFailure(why=why, sent=True, at_ns=self.now_ns())
+        except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, httpx.HTTPError) as error:
+            return TransportFailure(why=f"{type(error).__name__}: {error}", sent=True, at_ns=self.now_ns())
+        return Answer(
+            status=answer.status_code,
+            headers=tuple((name.lower(), value) for name, value in answer.headers.items()),
+            body=answer.content,
+            received_at_ns=self.now_ns(),
+        )
+
+    @handles(Performed)
+    def _performed(self, message: Performed) -> None:
+        exchange = self.under_way.pop(message.number, None)
+        if exchange is None:
+            return
+        reply = message.reply
+        if isinstance(reply, Answer):
+            self._reachable()
+            if reply.status == 429:
+                self.quota.refused(exchange.request.quota, self.monotonic(), _retry_after(reply))
+        else:
+            self._unreachable(reply)
+        try:
+            self._audit(Direction.RECEIVED, exchange.request, _content(reply), exchange.after)
+        finally:
+            exchange.reply_to.tell(Exchanged(tag=exchange.tag, reply=reply))
+
+    # ---- staying alive ------------------------------------------------------------------------------------
+
+    @handles(Tick)
+    def _tick(self, message: Tick) -> None:
+        if message.name == RECHECK:
+            self.start_task(self._recheck, name="clock check")
+        elif message.name == HEARTBEAT:
+            self._heartbeat()
+
+    async def _recheck(self) -> None:
+        await self._check_clock()
+        self.after(CLOCK_CHECK_SECONDS, Tick(name=RECHECK), key=RECHECK)
+
+    def _heartbeat(self) -> None:
+        interval = self.settings.gateway.heartbeat_seconds
+        request = self.dialect.heartbeat(self.heartbeat_token)
+        if request is None or interval is None:
+            return
+        journal = self.context.recorder.journal
+        message = Exchange(request=request, reply_to=self.actor_ref, tag=HEARTBEAT, after=journal.durable_lsn)
+        self._exchange(message)
+        self.after(interval, Tick(name=HEARTBEAT), key=HEARTBEAT)
+
+    @handles(Exchanged)
+    def _heartbeat_answered(self, message: Exchanged) -> None:
+        token = self.dialect.read_heartbeat(message.reply)
+        if not isinstance(token, Unreadable):
+            self.heartbeat_token = token
+
+    def _reachable(self) -> None:
+        if self.down_since_ns is not None:
+            self.down_since_ns = None
+            self.context.ref(Paths.ALERTS).tell(Explain(alert_id=self._down_alert, by="the venue answers again"))
+
+    def _unreachable(self, failure: TransportFailure) -> None:
+        now = self.now_ns()
+        if self.down_since_ns is None:
+            self.down_since_ns = now
+        if now - self.down_since_ns < self.settings.stream.down_alert_seconds * 1e9:
+            return
+        self.context.ref(Paths.ALERTS).tell(
+            Raise(
+                alert=Alert(
+                    alert_id=self._down_alert,
+                    kind=AlertKind.CONNECTION_DOWN,
+                    severity=Severity.CRITICAL,
+                    message=(
+                        f"{self.account}: requests have failed for {(now - self.down_since_ns) // 1_000_000_000} s; "
+                        "open orders count as open, the gateway goes on trying"
+                    ),
+                    diagnosis="",
+                    evidence=(("last failure", failure.why),),
+                    opened_at_ns=now,
+                    account=self.account,
+                )
+            )
+        )
+
+    @property
+    def _down_alert(self) -> AlertId:
+        return AlertId(f"connection_down:{self.account}:rest")
+
+
+def _content(reply: Reply) -> bytes:
+    """What an audit record keeps of a reply: status and body, or why there was none."""
+    return b"%d %b" % (reply.status, reply.body) if isinstance(reply, Answer) else reply.why.encode()
+
+
+def _retry_after(answer: Answer) -> float | None:
+    for name, value in answer.headers:
+        if name == "retry-after" and value.isascii() and value.isdigit():
+            return float(value)
+    return None

@@ -1,0 +1,281 @@
+"""What actors say to each other: frozen values, each with one receiver in mind, in the order of an order's life."""
+
+from ..model.account import AccountState, Reconciliation, SweepTrigger
+from ..model.alert import Alert
+from ..model.bracket import CloseReason, LegProgress
+from ..model.fill import Execution, Fill, FillSource
+from ..model.identifiers import AccountId, AlertId, ClientOrderId, IntentId, StrategyName
+from ..model.intent import AnyIntent
+from ..model.order import OrderState, OrderTerms
+from ..model.report import ExecutionReport, OrderReport, SettlementReport
+from ..model.risk import ApprovedIntent, ApprovedOrder, Refused
+from ..model.value import Value
+from ..store.port import Lsn
+from ..venues.port import Reply, Request
+from .kernel import ActorRef
+from .ticket import Receipt
+
+
+class Message(Value, frozen=True, gc=True):
+    """The base of messages; never changed after it was sent."""
+
+
+# ---- host → strategy → risk → strategy ---------------------------------------------------------------------
+
+
+class Submit(Message, frozen=True):
+    """The host hands in an intent; the receipt is completed once it is durable, or refused."""
+
+    intent: AnyIntent
+    receipt: Receipt
+
+
+class ReviewIntent(Message, frozen=True):
+    intent: AnyIntent
+    receipt: Receipt
+    reply_to: ActorRef
+
+
+class IntentReviewed(Message, frozen=True):
+    intent: AnyIntent
+    receipt: Receipt
+    verdict: ApprovedIntent | Refused
+
+
+class Dispose(Message, frozen=True):
+    """The strategy's answer to a partial pair."""
+
+    intent_id: IntentId
+    choice: str
+    note: str
+
+
+class Pause(Message, frozen=True):
+    """Stop the strategy from handing in more until an operator resolves the alert."""
+
+    reason: str
+    alert_id: AlertId | None
+
+
+class IntentClosed(Message, frozen=True):
+    """An intent or bracket tells its strategy that its terminal report is recorded."""
+
+    intent_id: IntentId
+
+
+# ---- bracket ↔ leg -----------------------------------------------------------------------------------------
+
+
+class LegMoved(Message, frozen=True):
+    leg: int
+    progress: LegProgress
+
+
+class CloseLeg(Message, frozen=True):
+    """Cancel what is open, withdraw what was not sent, and report when all has ended."""
+
+    reason: CloseReason
+
+
+class TellProgress(Message, frozen=True):
+    """A bracket that was restarted asks its legs where they stand."""
+
+
+class Deadline(Message, frozen=True):
+    """A bracket's or an intent's own timer."""
+
+
+# ---- leg → risk → desk → order -----------------------------------------------------------------------------
+
+
+class ReviewOrder(Message, frozen=True):
+    """A computed slice asks for its gates; approved, it goes on to the account's desk. `send_within_seconds` is its time."""
+
+    terms: OrderTerms
+    leg: ActorRef
+    send_within_seconds: float
+
+
+class OrderRefused(Message, frozen=True):
+    """The slice was not sent and will not be by itself. `held` says that it may be sent once the account is Live."""
+
+    client_order_id: ClientOrderId
+    gate: str
+    message: str
+    held: bool
+
+
+class PlaceOrder(Message, frozen=True):
+    order: ApprovedOrder
+    leg: ActorRef
+
+
+class OrderMoved(Message, frozen=True):
+    """An order tells its leg where it stands."""
+
+    state: OrderState
+
+
+class CancelOrder(Message, frozen=True):
+    client_order_id: ClientOrderId
+    reason: str
+
+
+class ReviewAgain(Message, frozen=True):
+    """A leg's timer: a slice that a gate held asks again."""
+
+    client_order_id: ClientOrderId
+
+
+class CheckCoverage(Message, frozen=True):
+    """A leg's timer: has this slice been sent or withdrawn?"""
+
+    client_order_id: ClientOrderId
+
+
+# ---- anyone → gateway → anyone -----------------------------------------------------------------------------
+
+
+class Exchange(Message, frozen=True):
+    """One request to the venue. Nothing of it leaves before `after` is durable."""
+
+    request: Request
+    reply_to: ActorRef
+    tag: int | str
+    after: Lsn
+
+
+class Exchanged(Message, frozen=True):
+    tag: int | str
+    reply: Reply
+
+
+class GatewayReady(Message, frozen=True):
+    """The gateway can authenticate and has checked the clock."""
+
+
+class InstrumentsLearned(Message, frozen=True):
+    """The gateway read the catalogue; the feed subscribes to what is new."""
+
+
+class RequestDue(Message, frozen=True):
+    """The gateway's timer: a request that waited for its quota may go."""
+
+
+# ---- stream and reports ------------------------------------------------------------------------------------
+
+
+class FrameArrived(Message, frozen=True):
+    frame: str | bytes
+    received_at_ns: int
+
+
+class StreamUp(Message, frozen=True):
+    """Subscribed; not to be trusted before a sweep has closed the gap since `down_since_ns`."""
+
+    down_since_ns: int | None
+
+
+class StreamDown(Message, frozen=True):
+    since_ns: int
+    reason: str
+
+
+class ReportOrder(Message, frozen=True):
+    """An order's state as the venue shows it, with the path by which it came."""
+
+    report: OrderReport
+    source: FillSource
+    rest: bool
+
+
+class LogExecutions(Message, frozen=True):
+    """Executions and settlements on their way into the fill log, by whatever path they came."""
+
+    reports: tuple[ExecutionReport | SettlementReport, ...]
+    source: FillSource
+    received_at_ns: int
+
+
+class FillLogged(Message, frozen=True):
+    """A fill entered the log; told to its order, its leg, its strategy and the witness."""
+
+    fill: Fill
+
+
+class SettlementLogged(Message, frozen=True):
+    fill: Fill
+
+
+# ---- account, reconciler, witness --------------------------------------------------------------------------
+
+
+class Sweep(Message, frozen=True):
+    """Reconcile the account now (as soon as spacing allows)."""
+
+    trigger: SweepTrigger
+    detail: str = ""
+
+
+class SweepEnded(Message, frozen=True):
+    """`stream_was_up` says whether the private stream was up when the sweep began: only then it closes the gap."""
+
+    record: Reconciliation
+    stream_was_up: bool
+
+
+class OpeningKnown(Message, frozen=True):
+    """The witness recorded what the account held before its first fill here."""
+
+
+class OperatorMoved(Message, frozen=True):
+    """An operator halted or resumed something; whoever depends on it looks again."""
+
+
+class AccountMoved(Message, frozen=True):
+    """An account changed its state; told to legs that hold slices and to the witness."""
+
+    account: AccountId
+    state: AccountState
+
+
+class MissingExecution(Message, frozen=True):
+    """The witness found this execution in the venue's history and not in the log."""
+
+    execution: Execution
+
+
+class CompareNow(Message, frozen=True):
+    """The witness's timer, or a hint that something moved."""
+
+    why: str
+
+
+# ---- alerts ------------------------------------------------------------------------------------------------
+
+
+class Raise(Message, frozen=True):
+    alert: Alert
+
+
+class Explain(Message, frozen=True):
+    """A fact closed an alert."""
+
+    alert_id: AlertId
+    by: str
+    evidence: tuple[tuple[str, str], ...] = ()
+
+
+# ---- tasks -------------------------------------------------------------------------------------------------
+
+
+class Tick(Message, frozen=True):
+    """A timer of the receiver's own, told apart by its name."""
+
+    name: str
+
+
+class PauseStrategy(Message, frozen=True):
+    strategy: StrategyName
+    reason: str
+    alert_id: AlertId | None

@@ -1,0 +1,510 @@
+"""One venue order: a thin actor round the order machine.
+
+It signs once, journals the bytes, and hands them to the gateway, which sends them when they are durable. From there
+every doubt is resolved by asking, or by sending those same bytes again, never by signing anew (law L6). A websocket
+report is a notification: what would end the order is confirmed with the venue's REST state first (law L2); only its
+own executions, which carry the venue's ids, end it by themselves.
+"""
+
+import msgspec
+
+from ..model.account import SweepTrigger
+from ..model.alert import Alert, AlertKind, Severity
+from ..model.event import (
+    CancelAnswered,
+    CancelRequested,
+    Event,
+    OrderAcknowledged,
+    OrderConfirmed,
+    OrderDone,
+    OrderSubmitted,
+    OrderUnconfirmed,
+    SliceWithdrawn,
+)
+from ..model.fill import Known
+from ..model.identifiers import AlertId, ClientOrderId
+from ..model.money import Quantity
+from ..model.order import Acknowledged, Computed, Done, OrderState, OrderTerms, Sent, Withdrawn
+from ..model.outcome import (
+    Cancelled,
+    CancelOutcome,
+    CancelRefused,
+    CancelUnknown,
+    Evidence,
+    EvidenceKind,
+    Expired,
+    Filled,
+    Outcome,
+    PlaceAccepted,
+    PlaceDuplicate,
+    PlaceOutcome,
+    PlaceRejected,
+    PlaceRetry,
+    PlaceUnknown,
+    Rejected,
+)
+from ..model.report import OrderNotFound, OrderReport, Unreadable, VenueOrderStatus
+from ..store.port import Lsn
+from ..store.records import OUTBOX
+from ..venues.port import CannotExpress, Reply, Request
+from .context import Context, Paths, TradingActor
+from .kernel import handles
+from .messages import (
+    CancelOrder,
+    Exchange,
+    Exchanged,
+    Explain,
+    FillLogged,
+    OrderMoved,
+    Raise,
+    ReportOrder,
+    Sweep,
+    Tick,
+)
+
+PLACE, CANCEL, QUERY = "place", "cancel", "query"
+CONFIRM, ASK, RESEND, RECANCEL, UNCONFIRMED, MISSING = "confirm", "ask", "resend", "recancel", "unconfirmed", "missing"
+
+
+class OrderActor(TradingActor):
+    """One order of one account; starts from the ledger, ends when the venue has nothing more to say about it."""
+
+    def __init__(self, context: Context, order: ClientOrderId, *, recovered: bool) -> None:
+        super().__init__(context)
+        self.order = order
+        self.recovered = recovered
+        self.queries = 0
+        self.retries = 0
+        self.query_in_flight = False
+        self.alerted = False
+
+    def on_start(self) -> None:
+        state = self.state
+        self.account = self.context.accounts[state.terms.account]
+        self.dialect = self.context.dialects[state.terms.account]
+        match state:
+            case Computed():
+                self._submit(state)
+            case Sent() | Acknowledged():
+                # At the start of a runtime the first sweep asks for every order; a crashed actor asks for itself.
+                if self.incarnation > 1 or not self.recovered:
+                    self._ask()
+                else:
+                    self.after(self.account.orders.confirm_within_seconds, Tick(name=CONFIRM), key=CONFIRM)
+                if state.cancel is not None:
+                    self._send_cancel(state, self.context.recorder.journal.last_lsn)
+            case Done():
+                self._await_missing_fills(state)
+            case Withdrawn():
+                self._finish()
+
+    # ---- state --------------------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> OrderState:
+        return self.ledger.orders[self.order]
+
+    @property
+    def terms(self) -> OrderTerms:
+        return self.state.terms
+
+    def _record(self, *events: Event) -> Lsn:
+        lsn = self.record(*events)
+        self._tell_leg()
+        return lsn
+
+    def _tell_leg(self) -> None:
+        state = self.state_or_none
+        if state is None:
+            return
+        terms = state.terms
+        leg = self.context.find(Paths.leg(terms.strategy, terms.intent_id, terms.leg))
+        if leg is not None:
+            leg.tell(OrderMoved(state=state))
+
+    def _evidence(self, kind: EvidenceKind, detail: str) -> Evidence:
+        return Evidence(kind=kind, detail=detail, at_ns=self.now_ns())
+
+    def _finish(self) -> None:
+        """Nothing can come of the order any more; whatever still arrives for it is in the fill log's hands."""
+        self.stop()
+
+    # ---- sending ------------------------------------------------------------------------------------------
+
+    def _submit(self, state: Computed) -> None:
+        terms = state.terms
+        instrument = self.ledger.instruments[terms.instrument]
+        try:
+            prepared = self.dialect.prepare(terms, instrument, self.now_ns())
+        except CannotExpress as refusal:
+            self._record(SliceWithdrawn(client_order_id=self.order, reason=f"the venue cannot be asked: {refusal}"))
+            self._finish()
+            return
+        lsn = self._record(
+            OrderSubmitted(
+                client_order_id=self.order,
+                account=terms.account,
+                venue_order_id=prepared.venue_order_id,
+                body=prepared.request.body,
+            )
+        )
+        self._exchange(prepared.request, PLACE, lsn)
+        self.after(self.account.orders.confirm_within_seconds, Tick(name=CONFIRM), key=CONFIRM)
+
+    def _exchange(self, request: Request, tag: str, after: Lsn) -> None:
+        named = msgspec.structs.replace(request, label=f"{request.label} {self.order}")
+        gateway = self.context.ref(Paths.connection(self.terms.account, "gateway"))
+        gateway.tell(Exchange(request=named, reply_to=self.actor_ref, tag=tag, after=after))
+
+    def _resend(self) -> None:
+        """Send the journalled bytes again, unchanged: the venue recognises them, or takes them for the first time."""
+        state = self.state
+        if not isinstance(state, Sent) or state.cancel is not None:
+            return
+        body = self.context.recorder.journal.get(OUTBOX, self.order)
+        assert body is not None, f"order {self.order} was submitted without its bytes in the outbox"
+        self._exchange(self.dialect.resend(body), PLACE, self.context.recorder.journal.last_lsn)
+        self.after(self.account.orders.confirm_within_seconds, Tick(name=CONFIRM), key=CONFIRM)
+
+    # ---- answers ------------------------------------------------------------------------------------------
+
+    @handles(Exchanged)
+    def _answered(self, message: Exchanged) -> None:
+        state = self.state_or_none
+        if state is None or isinstance(state, (Computed, Withdrawn)) or state.venue_order_id is None:
+            return
+        if message.tag == PLACE:
+            self._placed(state, self.dialect.read_place(message.reply, state.venue_order_id))
+        elif message.tag == CANCEL:
+            self._cancel_answered(state, self.dialect.read_cancel(message.reply, state.venue_order_id))
+        elif message.tag == QUERY:
+            self.query_in_flight = False
+            self._query_answered(state, message.reply)
+
+    def _placed(self, state: Sent | Acknowledged | Done, outcome: PlaceOutcome) -> None:
+        if not isinstance(state, Sent):
+            return  # evidence was faster than the answer
+        match outcome:
+            case PlaceAccepted():
+                evidence = self._evidence(EvidenceKind.PLACE_ANSWER, f"placed: {outcome.status}")
+                self._record(
+                    OrderAcknowledged(
+                        client_order_id=self.order, venue_order_id=outcome.venue_order_id, evidence=evidence
+                    )
+                )
+                self._confirmed()
+                self._complete_if_filled()
+                if not outcome.resting:
+                    self._ask_later(self.account.orders.query_backoff_seconds_minimum)
+            case PlaceRejected():
+                self._end(Rejected(code=outcome.code, text=outcome.text), EvidenceKind.PLACE_ANSWER, outcome.text)
+            case PlaceDuplicate():
+                self._ask()
+            case PlaceRetry():
+                self.retries += 1
+                if state.cancel is not None:
+                    text = f"refused before acting ({outcome.text}) and cancelled meanwhile"
+                    self._end(Rejected(code=outcome.code, text=text), EvidenceKind.PLACE_ANSWER, text)
+                elif outcome.authentication and self.retries > 2:
+                    text = f"refused {self.retries} times with fresh timestamps: {outcome.text}"
+                    self._end(Rejected(code=outcome.code, text=text), EvidenceKind.PLACE_ANSWER, text)
+                else:
+                    self.after(max(outcome.wait_seconds, 0.05), Tick(name=RESEND), key=RESEND)
+            case PlaceUnknown():
+                self._record(OrderUnconfirmed(client_order_id=self.order, why=outcome.text))
+                self._ask()
+
+    def _confirmed(self) -> None:
+        self.cancel_timer(CONFIRM)
+        self.cancel_timer(UNCONFIRMED)
+        self.queries = 0
+        if self.alerted:
+            self.alerted = False
+            alert_id = AlertId(f"order_unconfirmed:{self.order}")
+            self.context.ref(Paths.ALERTS).tell(Explain(alert_id=alert_id, by="the venue answered for the order"))
+
+    # ---- asking -------------------------------------------------------------------------------------------
+
+    def _ask(self) -> None:
+        state = self.state
+        if not isinstance(state, (Sent, Acknowledged)) or state.venue_order_id is None or self.query_in_flight:
+            return
+        self.query_in_flight = True
+        self.queries += 1
+        self._exchange(self.dialect.query_order(state.venue_order_id), QUERY, self.context.recorder.journal.last_lsn)
+        # Should no answer ever come (the gateway was restarted), ask again.
+        self._ask_later(self.account.gateway.timeout_seconds + self.account.orders.query_backoff_seconds_maximum)
+
+    def _ask_later(self, seconds: float) -> None:
+        self.after(seconds, Tick(name=ASK), key=ASK)
+
+    def _backoff(self) -> float:
+        settings = self.account.orders
+        return min(
+            settings.query_backoff_seconds_maximum,
+            settings.query_backoff_seconds_minimum * float(2 ** min(self.queries - 1, 10)),
+        )
+
+    def _query_answered(self, state: Sent | Acknowledged | Done, reply: Reply) -> None:
+        if isinstance(state, Done) or state.venue_order_id is None:
+            return
+        match self.dialect.read_order(reply, state.venue_order_id):
+            case OrderReport() as report:
+                self._take(report, rest=True)
+            case OrderNotFound() as absent:
+                self._not_found(state, absent)
+            case Unreadable():
+                self._ask_later(self._backoff())
+
+    def _not_found(self, state: Sent | Acknowledged, absent: OrderNotFound) -> None:
+        """Absence now is no proof of absence for ever, unless the venue guarantees it."""
+        elapsed_seconds = (self.now_ns() - _sent_at(state)) / 1e9
+        if not isinstance(state.knowledge, Known) or isinstance(state, Sent):
+            self._record(OrderUnconfirmed(client_order_id=self.order, why=f"the venue does not show it: {absent.text}"))
+        may_resend = self.dialect.capabilities.duplicates_refused_by_venue and isinstance(state, Sent)
+        not_expired = self.now_ns() < state.terms.expires_at_ns
+        if (
+            may_resend
+            and not_expired
+            and state.cancel is None
+            and elapsed_seconds >= self.account.orders.resend_after_seconds
+        ):
+            self._resend()
+            return
+        self._ask_later(self._backoff())
+
+    # ---- reports ------------------------------------------------------------------------------------------
+
+    @handles(ReportOrder)
+    def _reported(self, message: ReportOrder) -> None:
+        self._take(message.report, rest=message.rest)
+
+    def _take(self, report: OrderReport, *, rest: bool) -> None:
+        """Take the venue's state of the order. `rest` marks the truth; a stream's frame is only a notification."""
+        state = self.state_or_none
+        if not isinstance(state, (Sent, Acknowledged)):
+            return
+        if isinstance(state, Sent) and report.status is not VenueOrderStatus.REJECTED:
+            kind = EvidenceKind.ORDER_QUERY if rest else EvidenceKind.ORDER_STREAM
+            evidence = self._evidence(kind, f"venue shows {report.venue_status}")
+            self._record(
+                OrderAcknowledged(client_order_id=self.order, venue_order_id=report.venue_order_id, evidence=evidence)
+            )
+            state = self.state
+            assert isinstance(state, Acknowledged)
+        self._confirmed()
+        if rest:
+            self._correct_knowledge(state, report)
+        if report.filled_quantity > state.progress.filled:
+            self._await_missing_fills(state)
+        if report.status.is_open:
+            if rest and report.status is VenueOrderStatus.DELAYED:
+                self._ask_later(self.account.orders.query_backoff_seconds_minimum)
+            return
+        if not rest:
+            self._ask()
+            return
+        detail = f"venue shows {report.venue_status} with {report.filled_quantity} filled"
+        self._end(_outcome(state.terms, report), EvidenceKind.ORDER_QUERY, detail)
+
+    def _correct_knowledge(self, state: Sent | Acknowledged, report: OrderReport) -> None:
+        if not isinstance(state.knowledge, Known) or state.knowledge.filled != report.filled_quantity:
+            known = Known(filled=report.filled_quantity, as_of_ns=self.now_ns(), source="order query")
+            self._record(OrderConfirmed(client_order_id=self.order, knowledge=known))
+
+    # ---- fills --------------------------------------------------------------------------------------------
+
+    @handles(FillLogged)
+    def _fill_logged(self, _message: FillLogged) -> None:
+        """The fill log has folded it already; what is left is to see whether that ends the order."""
+        state = self.state_or_none
+        if state is None:
+            self._finish()
+            return
+        if isinstance(state, Sent):
+            execution = "an execution of the order overtook its acknowledgement"
+            assert state.venue_order_id is not None
+            self._record(
+                OrderAcknowledged(
+                    client_order_id=self.order,
+                    venue_order_id=state.venue_order_id,
+                    evidence=self._evidence(EvidenceKind.FILL_HISTORY, execution),
+                )
+            )
+            self._confirmed()
+        else:
+            self._tell_leg()
+        self._complete_if_filled()
+
+    def _complete_if_filled(self) -> None:
+        state = self.state_or_none
+        if isinstance(state, Done):
+            self._await_missing_fills(state)
+        elif isinstance(state, (Sent, Acknowledged)) and state.progress.filled >= state.terms.quantity:
+            self._end(
+                Filled(filled=state.progress.filled), EvidenceKind.FILL_HISTORY, "its fills add up to its quantity"
+            )
+
+    def _await_missing_fills(self, state: Sent | Acknowledged | Done) -> None:
+        """The venue counts more than the log holds: the fills are on their way, or a sweep must fetch them."""
+        if isinstance(state, Done) and state.fills_outstanding <= 0:
+            self._finish()
+            return
+        self.after(self.account.reconciler.stream_grace_seconds, Tick(name=MISSING), key=MISSING)
+
+    # ---- ending -------------------------------------------------------------------------------------------
+
+    def _end(self, outcome: Outcome, kind: EvidenceKind, detail: str) -> None:
+        for key in (CONFIRM, ASK, RESEND, RECANCEL, UNCONFIRMED):
+            self.cancel_timer(key)
+        self._record(OrderDone(client_order_id=self.order, outcome=outcome, evidence=self._evidence(kind, detail)))
+        if isinstance(outcome, Rejected) and ("balance" in outcome.code or "position" in outcome.code):
+            self._trigger_sweep(SweepTrigger.REJECTION, f"{self.order}: {outcome.code}")
+        state = self.state_or_none
+        if isinstance(state, Done):
+            self._await_missing_fills(state)
+        else:
+            self._finish()
+
+    @property
+    def state_or_none(self) -> OrderState | None:
+        """The ledger lets an order go once nothing can come of it any more."""
+        return self.ledger.orders.get(self.order)
+
+    def _trigger_sweep(self, trigger: SweepTrigger, detail: str) -> None:
+        reconciler = self.context.ref(Paths.connection(self.account.account, "reconciler"))
+        reconciler.tell(Sweep(trigger=trigger, detail=detail))
+
+    # ---- cancelling ---------------------------------------------------------------------------------------
+
+    @handles(CancelOrder)
+    def _cancel(self, message: CancelOrder) -> None:
+        state = self.state_or_none
+        if not isinstance(state, (Sent, Acknowledged)) or state.cancel is not None:
+            return
+        lsn = self._record(CancelRequested(client_order_id=self.order, reason=message.reason))
+        self._send_cancel(state, lsn)
+
+    def _send_cancel(self, state: Sent | Acknowledged, after: Lsn) -> None:
+        assert state.venue_order_id is not None
+        self._exchange(self.dialect.cancel(state.venue_order_id), CANCEL, after)
+        self.after(self.account.gateway.timeout_seconds * 2, Tick(name=RECANCEL), key=RECANCEL)
+
+    def _cancel_answered(self, state: Sent | Acknowledged | Done, outcome: CancelOutcome) -> None:
+        if isinstance(state, Done):
+            return
+        match outcome:
+            case CancelRefused():
+                # It stays wanted: the order is still open, and still to be cancelled.
+                self.after(max(outcome.wait_seconds, 0.25), Tick(name=RECANCEL), key=RECANCEL)
+            case CancelUnknown():
+                self._trigger_sweep(SweepTrigger.CANCEL_UNKNOWN, f"{self.order}: {outcome.text}")
+                self.after(self._backoff_of_cancel(), Tick(name=RECANCEL), key=RECANCEL)
+                self._ask()
+            case _:
+                # Off the book or filled: either way the venue's order state says how much was executed.
+                self.cancel_timer(RECANCEL)
+                self._record(CancelAnswered(client_order_id=self.order, outcome=outcome))
+                self._complete_if_filled()
+                if isinstance(self.state_or_none, (Sent, Acknowledged)):
+                    self._ask()
+
+    def _backoff_of_cancel(self) -> float:
+        self.retries += 1
+        settings = self.account.orders
+        return min(
+            settings.query_backoff_seconds_maximum,
+            settings.query_backoff_seconds_minimum * float(2 ** min(self.retries - 1, 10)),
+        )
+
+    # ---- timers -------------------------------------------------------------------------------------------
+
+    @handles(Tick)
+    def _tick(self, message: Tick) -> None:
+        state = self.state_or_none
+        if state is None:
+            self._finish()
+            return
+        match message.name, state:
+            case "confirm", Sent() | Acknowledged():
+                self._unanswered(state)
+            case "ask", Sent() | Acknowledged():
+                self.query_in_flight = False
+                self._ask()
+            case "resend", Sent():
+                self._resend()
+            case "recancel", Sent() | Acknowledged():
+                if state.cancel is not None:
+                    self._send_cancel(state, self.context.recorder.journal.last_lsn)
+            case "unconfirmed", Sent():
+                self._alert_unconfirmed(state)
+            case "missing", Sent() | Acknowledged() | Done():
+                self._fills_missing(state)
+            case _:
+                pass
+
+    def _unanswered(self, state: Sent | Acknowledged) -> None:
+        if isinstance(state, Sent):
+            waited = self.account.orders.confirm_within_seconds
+            self._record(OrderUnconfirmed(client_order_id=self.order, why=f"no answer within {waited} s"))
+            self._trigger_sweep(SweepTrigger.UNCONFIRMED_ORDER, str(self.order))
+            self.after(self.account.orders.unconfirmed_alert_seconds, Tick(name=UNCONFIRMED), key=UNCONFIRMED)
+        self._ask()
+
+    def _alert_unconfirmed(self, state: Sent) -> None:
+        self.alerted = True
+        waited = (self.now_ns() - state.sent_at_ns) // 1_000_000_000
+        self.context.ref(Paths.ALERTS).tell(
+            Raise(
+                alert=Alert(
+                    alert_id=AlertId(f"order_unconfirmed:{self.order}"),
+                    kind=AlertKind.ORDER_UNCONFIRMED,
+                    severity=Severity.CRITICAL,
+                    message=(
+                        f"Order {self.order} was sent {waited} s ago and the venue has not said whether it exists; "
+                        "it counts as open, the runtime goes on asking"
+                    ),
+                    diagnosis="",
+                    evidence=(
+                        ("order", self.order),
+                        ("venue order id", state.venue_order_id or "unknown"),
+                        ("last known", msgspec.json.encode(state.knowledge).decode()),
+                    ),
+                    opened_at_ns=self.now_ns(),
+                    account=state.terms.account,
+                    strategy=state.terms.strategy,
+                    instrument=state.terms.instrument,
+                )
+            )
+        )
+
+    def _fills_missing(self, state: Sent | Acknowledged | Done) -> None:
+        if isinstance(state, Done):
+            missing = state.fills_outstanding > 0
+        else:
+            known = state.knowledge
+            missing = isinstance(known, Known) and known.filled > state.progress.filled
+        if missing:
+            self._trigger_sweep(SweepTrigger.UNMATCHED_FILL, f"{self.order}: the venue counts more than the log")
+            self.after(self.account.reconciler.cadence_seconds, Tick(name=MISSING), key=MISSING)
+        elif isinstance(state, Done):
+            self._finish()
+
+
+def _sent_at(state: Sent | Acknowledged) -> int:
+    return state.sent_at_ns if isinstance(state, Sent) else state.sent.sent_at_ns
+
+
+def _outcome(terms: OrderTerms, report: OrderReport) -> Outcome:
+    """What the venue's final state of an order amounts to."""
+    filled = Quantity(report.filled_quantity)
+    match report.status:
+        case VenueOrderStatus.REJECTED:
+            return Rejected(code="venue_rejected", text=report.venue_status)
+        case VenueOrderStatus.EXPIRED:
+            return Expired(filled=filled)
+        case VenueOrderStatus.FILLED if filled >= terms.quantity:
+            return Filled(filled=filled)
+        case _:
+            # FILLED short of its quantity is a remainder that the venue dropped (IOC), or dust it rounded away.
+            return Cancelled(filled=filled)

@@ -1,0 +1,149 @@
+"""A strategy's desk: takes intents from the host, has them reviewed, and starts the actors that work them."""
+
+from ..model.account import AccountState
+from ..model.event import (
+    DispositionChosen,
+    IntentAccepted,
+    IntentRefused,
+    StrategyPaused,
+)
+from ..model.identifiers import StrategyName
+from ..model.intent import AnyIntent, Intent, PairIntent
+from ..model.risk import ApprovedIntent, Refused
+from ..model.risk_facts import Gate
+from ..model.sizing import pair_quantities
+from ..store.records import INTENT_ENDS, INTENTS, decode_end, intent_digest, intent_row
+from .context import Context, Paths, TradingActor
+from .host import end_report
+from .kernel import handles
+from .messages import (
+    AccountMoved,
+    Dispose,
+    IntentClosed,
+    IntentReviewed,
+    PauseStrategy,
+    ReviewIntent,
+    Submit,
+)
+from .work import Work, legs_of, work_of
+
+
+class StrategyDesk(TradingActor):
+    """One strategy. An intent is accepted once: the same content again gives the same ticket, other content none."""
+
+    def __init__(self, context: Context, strategy: StrategyName) -> None:
+        super().__init__(context)
+        self.strategy = strategy
+        self.bridge = context.recorder.bridge
+
+    def on_start(self) -> None:
+        for entry in list(self.ledger.active_intents(self.strategy)):
+            self._work(entry.intent)
+
+    # ---- taking intents -----------------------------------------------------------------------------------
+
+    @handles(Submit)
+    def _submit(self, message: Submit) -> None:
+        intent = message.intent
+        failed = self.context.recorder.journal.failed
+        if failed is not None:
+            message.receipt.fail(failed)
+            return
+        known = self.context.recorder.journal.get(INTENTS, intent_row(intent.strategy, intent.intent_id))
+        if known is not None:
+            self._repeated(message, known)
+            return
+        self.context.ref(Paths.RISK).tell(ReviewIntent(intent=intent, receipt=message.receipt, reply_to=self.actor_ref))
+
+    def _repeated(self, message: Submit, known: bytes) -> None:
+        intent = message.intent
+        if known != intent_digest(intent):
+            self._refuse(
+                message.intent,
+                Refused(
+                    gate=Gate.DUPLICATE_INTENT,
+                    message=f"intent {intent.intent_id} was accepted before with other content; "
+                    "an intent never changes: give the new one an id of its own",
+                    field="intent_id",
+                    found=intent.intent_id,
+                    allowed="an id that this strategy has not used, or exactly the same intent",
+                ),
+                message,
+            )
+            return
+        ticket = self.bridge.ticket(intent.strategy, intent.intent_id)
+        self.when_durable(self.context.recorder.journal.last_lsn, lambda: message.receipt.accept(ticket))
+        ended = self.context.recorder.journal.get(INTENT_ENDS, intent_row(intent.strategy, intent.intent_id))
+        if ended is not None:
+            self.bridge.deliver([end_report(decode_end(ended), self.now_ns())])
+
+    @handles(IntentReviewed)
+    def _reviewed(self, message: IntentReviewed) -> None:
+        intent = message.intent
+        # Two submissions of one id may be under review at once: the journal decides.
+        known = self.context.recorder.journal.get(INTENTS, intent_row(intent.strategy, intent.intent_id))
+        if known is not None:
+            self._repeated(Submit(intent=intent, receipt=message.receipt), known)
+            return
+        match message.verdict:
+            case Refused() as refusal:
+                self._refuse(intent, refusal, message)
+            case ApprovedIntent():
+                ticket = self.bridge.ticket(intent.strategy, intent.intent_id)
+                lsn = self.record(IntentAccepted(intent=intent))
+                self.when_durable(lsn, lambda: message.receipt.accept(ticket))
+                self._work(intent)
+
+    def _refuse(self, intent: AnyIntent, refusal: Refused, message: Submit | IntentReviewed) -> None:
+        lsn = self.record(
+            IntentRefused(
+                strategy=self.strategy,
+                intent_id=intent.intent_id,
+                gate=refusal.gate,
+                message=refusal.message,
+            )
+        )
+        self.when_durable(lsn, lambda: message.receipt.refuse(refusal))
+
+    # ---- working them -------------------------------------------------------------------------------------
+
+    def _work(self, intent: AnyIntent) -> None:
+        match intent:
+            case Intent():
+                self.context.start.start_intent(work_of(intent), self.actor_ref)
+            case PairIntent():
+                self.context.start.start_bracket(intent, self._legs(intent), self.actor_ref)
+
+    def _legs(self, pair: PairIntent) -> tuple[Work, Work]:
+        long = self.ledger.instruments[pair.long.instrument]
+        short = self.ledger.instruments[pair.short.instrument]
+        return legs_of(pair, pair_quantities(pair, long, short))
+
+    @handles(IntentClosed)
+    def _closed(self, _message: IntentClosed) -> None:
+        """The terminal report is recorded; the journal and the bridge have the rest."""
+
+    @handles(AccountMoved)
+    def _account_moved(self, message: AccountMoved) -> None:
+        if message.state is not AccountState.LIVE:
+            return
+        for entry in self.ledger.active_intents(self.strategy):
+            for leg in (0, 1):
+                actor = self.context.find(Paths.leg(self.strategy, entry.intent.intent_id, leg))
+                if actor is not None:
+                    actor.tell(message)
+
+    # ---- the strategy's own answers -----------------------------------------------------------------------
+
+    @handles(Dispose)
+    def _dispose(self, message: Dispose) -> None:
+        self.record(
+            DispositionChosen(
+                strategy=self.strategy, intent_id=message.intent_id, choice=message.choice, note=message.note
+            )
+        )
+
+    @handles(PauseStrategy)
+    def _pause(self, message: PauseStrategy) -> None:
+        if not self.ledger.strategy(self.strategy).paused:
+            self.record(StrategyPaused(strategy=self.strategy, reason=message.reason, alert_id=message.alert_id))

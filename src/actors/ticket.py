@@ -1,0 +1,193 @@
+"""What a host holds for an intent it handed in: a receipt, and the reports in order.
+
+Reports are delivered to the ticket only when their cause is durable (law L1), each with a number that rises by one.
+The host reads them from any thread, or awaits them under trio, or gives a callback; the callback runs on a thread of
+the host bridge's own, so that host code which raises or blocks hurts nobody but itself.
+"""
+
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from enum import StrEnum
+
+import msgspec
+import trio
+
+from ..model.identifiers import ClientOrderId, IntentId, StrategyName
+from ..model.money import Price, Quantity
+from ..model.risk import Refused
+from ..model.value import Value
+
+
+class ReportKind(StrEnum):
+    ACCEPTED = "accepted"
+    ORDER = "order"
+    FILL = "fill"
+    SETTLEMENT = "settlement"
+    DISPOSITION_NEEDED = "disposition_needed"
+    PAUSED = "paused"
+    ENDED = "ended"
+
+
+class Report(Value, frozen=True):
+    """One thing that happened to an intent. `number` starts at 1; `at_ns` is when it was recorded, UTC."""
+
+    number: int
+    kind: ReportKind
+    strategy: StrategyName
+    intent_id: IntentId
+    at_ns: int
+    text: str
+    client_order_id: ClientOrderId | None = None
+    leg: int | None = None
+    quantity: Quantity | None = None
+    price: Price | None = None
+    outcome: str = ""
+    filled: tuple[Quantity, ...] = ()
+
+    @property
+    def is_last(self) -> bool:
+        return self.kind is ReportKind.ENDED
+
+
+class IntentRejected(Exception):
+    """The intent was refused and nothing will be done; the message names the gate and its numbers."""
+
+    def __init__(self, refusal: Refused) -> None:
+        super().__init__(f"{refusal.gate}: {refusal.message}")
+        self.refusal = refusal
+
+
+class TicketClosed(Exception):
+    """The runtime ended before the intent did: its fate is in the store and goes on at the next start."""
+
+
+class Ticket:
+    """One accepted intent. Safe to use from any thread."""
+
+    def __init__(
+        self, strategy: StrategyName, intent_id: IntentId, bridge: Callable[[Callable[[], None]], None]
+    ) -> None:
+        self.strategy = strategy
+        self.intent_id = intent_id
+        self._bridge = bridge
+        self._reports: list[Report] = []
+        self._changed = threading.Condition()
+        self._arrived = trio.Event()
+        self._callbacks: list[Callable[[Report], None]] = []
+        self._closed = False
+
+    # ---- the host's side ----------------------------------------------------------------------------------
+
+    @property
+    def reports(self) -> tuple[Report, ...]:
+        """Everything reported so far, in order."""
+        with self._changed:
+            return tuple(self._reports)
+
+    @property
+    def ended(self) -> Report | None:
+        """The terminal report, or None while the intent is at work."""
+        reports = self.reports
+        return reports[-1] if reports and reports[-1].is_last else None
+
+    def on_report(self, callback: Callable[[Report], None]) -> None:
+        """Call `callback` with every report, those so far included, in order, on the host bridge's thread."""
+        with self._changed:
+            self._callbacks.append(callback)
+            for report in self._reports:
+                self._bridge(lambda report=report: callback(report))  # type: ignore[misc]  # bound per report
+
+    def wait(self, timeout: float | None = None) -> Report:
+        """Block this thread until the terminal report. Raises TimeoutError or `TicketClosed`."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._closed or self._has_ended(), timeout):
+                raise TimeoutError(f"intent {self.intent_id} is still at work after {timeout} s")
+            if not self._has_ended():
+                raise TicketClosed(f"the runtime ended while intent {self.intent_id} was at work")
+            return self._reports[-1]
+
+    def follow(self, timeout: float | None = None) -> Iterator[Report]:
+        """Iterate over the reports as they come, until the terminal one. Blocks this thread between them."""
+        position = 0
+        while True:
+            report = self._await_report(position, timeout)
+            position += 1
+            yield report
+            if report.is_last:
+                return
+
+    def _await_report(self, position: int, timeout: float | None) -> Report:
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._closed or len(self._reports) > position, timeout):
+                raise TimeoutError(f"intent {self.intent_id}: no report within {timeout} s")
+            if len(self._reports) <= position:
+                raise TicketClosed(f"the runtime ended while intent {self.intent_id} was at work")
+            return self._reports[position]
+
+    async def __aiter__(self) -> AsyncIterator[Report]:
+        """The reports as they come, for hosts under trio."""
+        position = 0
+        while True:
+            while len(self._reports) <= position:
+                if self._closed:
+                    raise TicketClosed(f"the runtime ended while intent {self.intent_id} was at work")
+                await self._arrived.wait()
+            report = self._reports[position]
+            position += 1
+            yield report
+            if report.is_last:
+                return
+
+    async def ended_async(self) -> Report:
+        """Await the terminal report."""
+        async for report in self:
+            if report.is_last:
+                return report
+        raise AssertionError("the reports end with the terminal one")
+
+    # ---- the runtime's side, on its own loop --------------------------------------------------------------
+
+    def deliver(self, report: Report) -> None:
+        """Number the report and make it visible."""
+        with self._changed:
+            report = msgspec.structs.replace(report, number=len(self._reports) + 1)
+            self._reports.append(report)
+            for callback in self._callbacks:
+                self._bridge(lambda callback=callback: callback(report))  # type: ignore[misc]  # bound per callback
+            self._changed.notify_all()
+        self._wake()
+
+    def close(self) -> None:
+        """The runtime ends: whoever waits is told so."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        self._wake()
+
+    def _has_ended(self) -> bool:
+        return bool(self._reports) and self._reports[-1].is_last
+
+    def _wake(self) -> None:
+        self._arrived.set()
+        self._arrived = trio.Event()
+
+
+class Receipt:
+    """Where the answer to a submission is put: a ticket, or the refusal. Settled once, on the runtime's loop."""
+
+    def __init__(self, settle: Callable[[Ticket | IntentRejected | Exception], None]) -> None:
+        self._settle: Callable[[Ticket | IntentRejected | Exception], None] | None = settle
+
+    def accept(self, ticket: Ticket) -> None:
+        self._put(ticket)
+
+    def refuse(self, refusal: Refused) -> None:
+        self._put(IntentRejected(refusal))
+
+    def fail(self, error: Exception) -> None:
+        self._put(error)
+
+    def _put(self, result: Ticket | IntentRejected | Exception) -> None:
+        settle, self._settle = self._settle, None
+        if settle is not None:
+            settle(result)

@@ -1,0 +1,437 @@
+"""The witness of one account: compares book, venue and wallet, settles, diagnoses, and never corrects (law L3).
+
+A comparison is made only between views of one fill watermark: read, and if a fill came meanwhile, read again. A
+disagreement must survive a settling time and a second reading; then its cause is looked for before anyone is alerted.
+A fill that the venue's history has and the log lacks is alerted as dropped, and the sweep that books it closes the
+alert as explained. Any other drift pauses the strategies of the account until an operator resolves it.
+"""
+
+from collections.abc import Sequence
+
+from ..model.account import SweepTrigger
+from ..model.alert import Alert, AlertKind, Severity
+from ..model.event import OpeningAdopted, TruthCompared
+from ..model.fill import Execution
+from ..model.identifiers import AccountId, AlertId, AssetId, InstrumentId
+from ..model.money import ZERO, SignedQuantity, plain
+from ..model.report import Holding, HoldingsPage, Unreadable
+from ..model.truth import Absent, Diagnosis, Seen, Truth, Unavailable, View
+from ..model.value import Value
+from ..store.records import FILLS, fill_row
+from ..venues.port import Reply, TransportFailure
+from .context import Context, Paths
+from .exchange import ConversingActor
+from .fill_log import dropped_fill_alert
+from .kernel import TaskDone, handles
+from .messages import CompareNow, Explain, OpeningKnown, PauseStrategy, Raise, Sweep
+from .settings import OpeningPolicy
+
+CADENCE, HINT = "cadence", "hint"
+JOURNAL_EVERY_NS = 600_000_000_000
+HINT_SECONDS = 3.0
+
+
+class Observed(Value, frozen=True):
+    """Both views at one fill watermark; None where the account has no such view."""
+
+    venue: HoldingsPage | Unreadable
+    wallet: HoldingsPage | Unreadable | None
+    watermark: int
+
+
+class Diagnosed(Value, frozen=True):
+    """What the venue's history has and the log lacks, for assets whose drift has settled."""
+
+    assets: tuple[AssetId, ...]
+    missing: tuple[Execution, ...]
+    unreadable: str
+
+
+class WitnessActor(ConversingActor):
+    """One account's position truth."""
+
+    def __init__(self, context: Context, account: AccountId) -> None:
+        super().__init__(context, account)
+        self.busy = False
+        self.again = False
+        self.differing_since: dict[AssetId, int] = {}
+        self.unavailable_since: dict[str, int] = {}
+        self.agreed_at_ns: dict[AssetId, int] = {}
+        self.journalled_at_ns: dict[AssetId, int] = {}
+        self.diagnosed: dict[AssetId, Diagnosis] = {}
+
+    def on_start(self) -> None:
+        self.after(self.settings.witness.cadence_seconds, CompareNow(why="cadence"), key=CADENCE)
+
+    # ---- when to compare ----------------------------------------------------------------------------------
+
+    @handles(CompareNow)
+    def _compare_now(self, message: CompareNow) -> None:
+        if message.why == "cadence":
+            self.after(self.settings.witness.cadence_seconds, message, key=CADENCE)
+        elif message.why == "hint":
+            # Fills come in bursts: wait for the burst to pass before asking three places.
+            self.after(HINT_SECONDS, CompareNow(why="settled hint"), key=HINT)
+            return
+        if self.busy:
+            self.again = self.again or message.why != "cadence"
+            return
+        if not self.context.connection(self.account).gateway_ready:
+            return
+        self.busy = True
+        self.start_task(self._observe, name="observe")
+
+    @handles(TaskDone)
+    def _done(self, message: TaskDone) -> None:
+        match message.value:
+            case Observed() as observed:
+                self.busy = False
+                if not self.ledger.account(self.account).opened:
+                    self._open(observed)
+                else:
+                    self._compare(observed)
+                if self.again:
+                    self.again = False
+                    self.after(HINT_SECONDS, CompareNow(why="settled hint"), key=HINT)
+            case Diagnosed() as diagnosed:
+                self._conclude(diagnosed)
+
+    # ---- reading ------------------------------------------------------------------------------------------
+
+    def _instruments(self) -> tuple[InstrumentId, ...]:
+        venue = self.settings.venue
+        return tuple(sorted(name for name, found in self.ledger.instruments.items() if found.venue == venue))
+
+    async def _observe(self) -> Observed:
+        """Read both views; a fill that came in between makes them views of two watermarks, so read again."""
+        instruments = self._instruments()
+        attempt = 0
+        while True:
+            attempt += 1
+            watermark = self.ledger.account(self.account).fills
+            venue = await self._read_venue(instruments)
+            wallet = await self._read_wallet(instruments)
+            if self.ledger.account(self.account).fills == watermark or attempt >= self.settings.witness.read_attempts:
+                return Observed(venue=venue, wallet=wallet, watermark=watermark)
+
+    async def _read_venue(self, instruments: Sequence[InstrumentId]) -> HoldingsPage | Unreadable:
+        holdings: list[Holding] = []
+        cursor: str | None = None
+        while True:
+            replies = await self.requests(self.dialect.list_holdings(instruments, cursor))
+            page = self.dialect.read_holdings(replies)
+            if isinstance(page, Unreadable):
+                return page
+            if page.refused:
+                return Unreadable(why=f"{len(page.refused)} rows of the venue's view could not be read")
+            holdings += page.holdings
+            cursor = page.next_cursor
+            if cursor is None:
+                return HoldingsPage(
+                    holdings=tuple(holdings), as_of_ns=page.as_of_ns, stamp=page.stamp, exhaustive=page.exhaustive
+                )
+
+    async def _read_wallet(self, instruments: Sequence[InstrumentId]) -> HoldingsPage | Unreadable | None:
+        asks = self.dialect.wallet_head()
+        if asks is None:
+            return None
+        head: Reply = await self.request(asks)
+        if isinstance(head, TransportFailure):
+            return Unreadable(why=head.why)
+        balances = self.dialect.wallet_balances(head, instruments)
+        if isinstance(balances, Unreadable):
+            return balances
+        return self.dialect.read_wallet(head, await self.request(balances), instruments)
+
+    # ---- the opening --------------------------------------------------------------------------------------
+
+    def _open(self, observed: Observed) -> None:
+        """Record what was there before the first fill: only what every view agrees on, and by the operator's rule."""
+        entry = self.ledger.account(self.account)
+        if entry.fills != observed.watermark or isinstance(observed.venue, Unreadable):
+            self._look_again_soon()
+            return
+        if isinstance(observed.wallet, Unreadable):
+            self._look_again_soon()
+            return
+        venue = {held.asset: held.quantity for held in observed.venue.holdings if held.quantity}
+        views = [observed.venue.stamp]
+        if observed.wallet is not None:
+            wallet = {held.asset: held.quantity for held in observed.wallet.holdings if held.quantity}
+            views.append(observed.wallet.stamp)
+            if wallet != venue:
+                self._refuse_opening("venue and wallet differ", venue, wallet)
+                return
+        cash = self.dialect.settlement_asset
+        positions = sorted(asset for asset in venue if asset != cash)
+        if positions and self.settings.opening is not OpeningPolicy.ADOPT:
+            self._refuse_opening(f"there are positions and opening is {self.settings.opening}", venue, venue)
+            return
+        baseline = {
+            asset: SignedQuantity(quantity - self.ledger.book(self.account, asset).matched)
+            for asset, quantity in venue.items()
+        }
+        holdings = tuple(Holding(asset=asset, quantity=quantity) for asset, quantity in sorted(baseline.items()))
+        self.record(
+            OpeningAdopted(
+                account=self.account,
+                holdings=holdings,
+                by=f"configuration: opening = {self.settings.opening}",
+                stamps=tuple(views),
+            )
+        )
+        alert_id = AlertId(f"opening:{self.account}")
+        self.context.ref(Paths.ALERTS).tell(Explain(alert_id=alert_id, by="the opening was adopted"))
+        self.context.ref(Paths.account(self.account, "desk")).tell(OpeningKnown())
+        self._compare(observed)
+
+    def _refuse_opening(
+        self, why: str, venue: dict[AssetId, SignedQuantity], wallet: dict[AssetId, SignedQuantity]
+    ) -> None:
+        evidence = tuple(
+            (
+                asset,
+                f"venue {plain(venue.get(asset, SignedQuantity(ZERO)))}, wallet {plain(wallet.get(asset, SignedQuantity(ZERO)))}",
+            )
+            for asset in sorted({*venue, *wallet})
+        )
+        self._raise(
+            AlertId(f"opening:{self.account}"),
+            AlertKind.DRIFT,
+            f"{self.account}: what the account holds cannot be taken as the opening ({why}); it stays out of Live until "
+            "an operator adopts it",
+            "opening",
+            evidence,
+            Severity.CRITICAL,
+        )
+        self._look_again_soon()
+
+    def _look_again_soon(self) -> None:
+        self.after(self.settings.witness.settle_seconds, CompareNow(why="settled hint"), key=HINT)
+
+    # ---- comparing ----------------------------------------------------------------------------------------
+
+    def _compare(self, observed: Observed) -> None:
+        if self.ledger.account(self.account).fills != observed.watermark:
+            self._look_again_soon()
+            return
+        now = self.now_ns()
+        settled: list[AssetId] = []
+        waiting = False
+        for asset in self._assets(observed):
+            truth = Truth(
+                account=self.account,
+                asset=asset,
+                book=self.ledger.book(self.account, asset),
+                venue=self._view("venue", observed.venue, asset, now),
+                wallet=self._view("wallet", observed.wallet, asset, now),
+                watermark=observed.watermark,
+                compared_at_ns=now,
+                tolerance=self._tolerance(asset),
+            )
+            self._journal(truth)
+            if truth.agree is not False:
+                if truth.agree:
+                    self._agreed(truth)
+                continue
+            since = self.differing_since.setdefault(asset, now)
+            if now - since >= self.settings.witness.settle_seconds * 1e9:
+                if asset not in self.diagnosed:
+                    settled.append(asset)
+            else:
+                waiting = True
+        if waiting:
+            self._look_again_soon()
+        if settled:
+            self.start_task(self._diagnose, tuple(settled), name="diagnose")
+
+    def _assets(self, observed: Observed) -> list[AssetId]:
+        assets = {asset for account, asset in self.ledger.holdings if account == self.account}
+        assets.add(self.dialect.settlement_asset)
+        for page in (observed.venue, observed.wallet):
+            if isinstance(page, HoldingsPage):
+                assets.update(held.asset for held in page.holdings if held.quantity)
+        return sorted(assets)
+
+    def _view(self, name: str, page: HoldingsPage | Unreadable | None, asset: AssetId, now: int) -> View:
+        if page is None:
+            return Absent()
+        if isinstance(page, Unreadable):
+            since = self.unavailable_since.setdefault(name, now)
+            self._alert_unavailable(name, since, page.why)
+            return Unavailable(since_ns=since, why=page.why)
+        if self.unavailable_since.pop(name, None) is not None:
+            alert_id = AlertId(f"view_unavailable:{self.account}:{name}")
+            self.context.ref(Paths.ALERTS).tell(Explain(alert_id=alert_id, by=f"the {name} can be read again"))
+        for held in page.holdings:
+            if held.asset == asset:
+                return Seen(quantity=held.quantity, as_of_ns=page.as_of_ns, stamp=page.stamp)
+        if not page.exhaustive:
+            return Unavailable(since_ns=page.as_of_ns, why=f"the {name} does not list it, and does not list everything")
+        return Seen(quantity=SignedQuantity(ZERO), as_of_ns=page.as_of_ns, stamp=page.stamp)
+
+    def _tolerance(self, asset: AssetId) -> SignedQuantity:
+        instrument = self.ledger.instruments.get(InstrumentId(asset))
+        return SignedQuantity(instrument.drift_tolerance if instrument is not None else ZERO)
+
+    def _journal(self, truth: Truth) -> None:
+        """Record a comparison when something changed, and now and then when nothing did."""
+        before = self.ledger.truths.get((self.account, truth.asset))
+        recent = truth.compared_at_ns - self.journalled_at_ns.get(truth.asset, 0) < JOURNAL_EVERY_NS
+        if before is not None and recent and _same(before, truth):
+            return
+        self.journalled_at_ns[truth.asset] = truth.compared_at_ns
+        self.record(TruthCompared(truth=truth))
+
+    def _agreed(self, truth: Truth) -> None:
+        self.agreed_at_ns[truth.asset] = truth.compared_at_ns
+        self.differing_since.pop(truth.asset, None)
+        if self.diagnosed.pop(truth.asset, None) is not None or self._drift_alert(truth.asset) in self.ledger.alerts:
+            self.context.ref(Paths.ALERTS).tell(
+                Explain(
+                    alert_id=self._drift_alert(truth.asset),
+                    by="the views agree again",
+                    evidence=_evidence(truth),
+                )
+            )
+
+    # ---- diagnosing ---------------------------------------------------------------------------------------
+
+    async def _diagnose(self, assets: tuple[AssetId, ...]) -> Diagnosed:
+        """Look into the venue's history since the last agreement for executions that the log lacks."""
+        overlap_ns = int(self.settings.reconciler.overlap_seconds * 1e9)
+        agreed = min(self.agreed_at_ns.get(asset, self.context.born_ns) for asset in assets)
+        journal = self.context.recorder.journal
+        missing: list[Execution] = []
+        cursor: str | None = None
+        while True:
+            request = self.dialect.list_executions(max(0, agreed - overlap_ns), cursor)
+            page = self.dialect.read_executions(await self.request(request))
+            if isinstance(page, Unreadable):
+                return Diagnosed(assets=assets, missing=tuple(missing), unreadable=page.why)
+            missing += [found for found in page.executions if journal.get(FILLS, fill_row(found.key)) is None]
+            cursor = page.next_cursor
+            if cursor is None:
+                return Diagnosed(assets=assets, missing=tuple(missing), unreadable="")
+
+    def _conclude(self, found: Diagnosed) -> None:
+        if found.unreadable:
+            self._look_again_soon()
+            return
+        alerts = self.context.ref(Paths.ALERTS)
+        explained: set[AssetId] = set()
+        for execution in found.missing:
+            order = self.ledger.by_venue_id.get((self.account, execution.key.venue_order_id))
+            alerts.tell(Raise(alert=dropped_fill_alert(execution, order, self.now_ns())))
+            explained |= {AssetId(execution.instrument), self.dialect.settlement_asset}
+        if found.missing:
+            reconciler = self.context.ref(Paths.connection(self.account, "reconciler"))
+            reconciler.tell(Sweep(trigger=SweepTrigger.DRIFT, detail=f"{len(found.missing)} fills are not in the log"))
+        for asset in found.assets:
+            truth = self.ledger.truths.get((self.account, asset))
+            if truth is None or not truth.differences:
+                continue
+            if asset in explained:
+                self.differing_since[asset] = self.now_ns()  # the sweep gets the settling time again
+                continue
+            self._drift(truth)
+        self._look_again_soon()
+
+    def _drift(self, truth: Truth) -> None:
+        wallet_agrees = isinstance(truth.wallet, Seen) and all(part.view != "wallet" for part in truth.differences)
+        stale = wallet_agrees and len(truth.differences) == 1
+        diagnosis = Diagnosis.VENUE_VIEW_STALE if stale else Diagnosis.UNEXPLAINED
+        self.diagnosed[truth.asset] = diagnosis
+        what = ", ".join(f"{part.view} {plain(part.amount)}" for part in truth.differences)
+        text = (
+            f"{self.account}: {truth.asset} differs from the book by {what}; "
+            + ("the wallet agrees with the book, the venue's view is behind" if stale else "no cause was found; ")
+            + ("" if stale else "the strategies of the account are paused, nothing is corrected")
+        )
+        alert_id = self._drift_alert(truth.asset)
+        severity = Severity.WARNING if stale else Severity.CRITICAL
+        self._raise(alert_id, AlertKind.DRIFT, text, diagnosis, _evidence(truth), severity)
+        if stale:
+            return
+        for strategy, settings in self.context.strategies.items():
+            if self.account in settings.accounts:
+                desk = self.context.ref(Paths.strategy(strategy, "desk"))
+                desk.tell(PauseStrategy(strategy=strategy, reason=text, alert_id=alert_id))
+
+    def _drift_alert(self, asset: AssetId) -> AlertId:
+        return AlertId(f"drift:{self.account}:{asset}")
+
+    def _alert_unavailable(self, name: str, since: int, why: str) -> None:
+        waited = (self.now_ns() - since) / 1e9
+        if waited < self.settings.witness.unavailable_alert_seconds:
+            return
+        self._raise(
+            AlertId(f"view_unavailable:{self.account}:{name}"),
+            AlertKind.VIEW_UNAVAILABLE,
+            f"{self.account}: the {name} could not be read for {waited:.0f} s; it is unknown, not zero, and the other "
+            "views go on being compared",
+            "",
+            (("since", str(since)), ("last failure", why)),
+            Severity.WARNING,
+        )
+
+    def _raise(
+        self,
+        alert_id: AlertId,
+        kind: AlertKind,
+        message: str,
+        diagnosis: str,
+        evidence: tuple[tuple[str, str], ...],
+        severity: Severity,
+    ) -> None:
+        self.context.ref(Paths.ALERTS).tell(
+            Raise(
+                alert=Alert(
+                    alert_id=alert_id,
+                    kind=kind,
+                    severity=severity,
+                    message=message,
+                    diagnosis=diagnosis,
+                    evidence=evidence,
+                    opened_at_ns=self.now_ns(),
+                    account=self.account,
+                )
+            )
+        )
+
+
+def _same(before: Truth, now: Truth) -> bool:
+    """Whether nothing but the time of reading differs."""
+    return (before.book, _shown(before.venue), _shown(before.wallet)) == (
+        now.book,
+        _shown(now.venue),
+        _shown(now.wallet),
+    )
+
+
+def _shown(view: View) -> object:
+    return view.quantity if isinstance(view, Seen) else type(view)
+
+
+def _evidence(truth: Truth) -> tuple[tuple[str, str], ...]:
+    """The three views side by side, as a person wants to read them."""
+
+    def text(view: View) -> str:
+        match view:
+            case Seen():
+                return f"{plain(view.quantity)} ({view.stamp})"
+            case Unavailable():
+                return f"unavailable since {view.since_ns}: {view.why}"
+            case Absent():
+                return "no such view"
+
+    book = plain(truth.book.confirmed)
+    if not truth.book.is_quiet:
+        book = f"{book} settled, {plain(truth.book.matched)} matched"
+    return (
+        ("asset", truth.asset),
+        ("book", book),
+        ("venue", text(truth.venue)),
+        ("wallet", text(truth.wallet)),
+        ("watermark", str(truth.watermark)),
+    )

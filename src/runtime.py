@@ -1,0 +1,381 @@
+"""The runtime: a store, a ledger and a tree of actors, built from one configuration.
+
+For hosts under trio:
+
+    async with open_runtime(load_configuration("config/demo.toml")) as runtime:
+        ticket = await runtime.submit(intent)
+        async for report in ticket: ...
+
+For threaded hosts see `tallystick.open`, which runs this in a thread of its own.
+"""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from importlib.metadata import PackageNotFoundError, version
+from random import Random, SystemRandom
+
+import structlog
+import trio
+
+from .actors.connect import Connect, connect_tcp
+from .actors.context import Context, Paths, Recorder
+from .actors.host import HostBridge
+from .actors.kernel import (
+    ActorSystem,
+    ChildTerminated,
+    Clock,
+    DeadLetter,
+    ExitReason,
+    MailboxFull,
+    TrioClock,
+)
+from .actors.messages import Dispose, LogExecutions, Raise, Submit
+from .actors.settings import AccountSettings, StrategySettings
+from .actors.ticket import IntentRejected, Receipt, Ticket
+from .actors.tree import TreeBuilder
+from .configuration import Configuration
+from .credentials import load_secrets
+from .dialects import make_dialect
+from .model.alert import Alert, AlertKind, Severity
+from .model.event import Event, RuntimeStarted, RuntimeStopped
+from .model.identifiers import AccountId, AlertId, IntentId, StrategyName
+from .model.intent import AnyIntent
+from .model.ledger import Ledger
+from .model.risk import Refused
+from .model.risk_facts import Gate
+from .store import open_store
+from .store.errors import StoreFailed
+from .store.port import Journal, Lsn
+from .store.records import journal_schema
+from .venues.port import Dialect
+
+log = structlog.get_logger("tallystick")
+
+SNAPSHOT = "ledger"
+SNAPSHOT_EVERY_EVENTS = 50_000
+SNAPSHOT_CHECK_SECONDS = 60.0
+
+
+class RuntimeGaveUp(Exception):
+    """The root supervisor gave up: what failed is in the message, what was under way is in the store."""
+
+
+class RuntimeEnded(Exception):
+    """The runtime has ended and takes nothing more."""
+
+
+def build_version() -> str:
+    """The installed version of this package."""
+    try:
+        return version("tallystick")
+    except PackageNotFoundError:
+        return "0"
+
+
+def recover(journal: Journal) -> Ledger:
+    """The ledger as the journal has it: the newest snapshot that can be read, and everything after it."""
+    found = journal.snapshot(SNAPSHOT)
+    ledger, after = Ledger(), Lsn(0)
+    if found is not None:
+        after, content = found
+        try:
+            ledger = Ledger.thaw(content)
+        except ValueError as damaged:
+            # A snapshot is an optimisation: without it everything is read again.
+            log.warning("the snapshot cannot be read, the whole journal is", why=str(damaged))
+            ledger, after = Ledger(), Lsn(0)
+    for entry in journal.read(Lsn(after + 1)):
+        if isinstance(entry.event, Event):
+            ledger.apply(entry.event, entry.at_ns)
+    return ledger
+
+
+class Runtime:
+    """A running runtime, as a host under trio sees it. Made by `open_runtime`."""
+
+    def __init__(self, system: ActorSystem, context: Context, bridge: HostBridge) -> None:
+        self._system = system
+        self._context = context
+        self._bridge = bridge
+        self._pending: set[Receipt] = set()
+        self._ended: Exception | None = None
+
+    # ---- intents ------------------------------------------------------------------------------------------
+
+    async def submit(self, intent: AnyIntent) -> Ticket:
+        """Hand in an intent; returns once it is durable. Raises `IntentRejected` with the gate and its numbers.
+
+        The same intent again gives the same ticket. Raises `StoreFailed` when nothing can be recorded any more and
+        `RuntimeEnded` when the runtime is gone: then the intent may be handed in again after the next start, and is
+        worked at most once.
+        """
+        settled = trio.Event()
+        results: list[Ticket | Exception] = []
+
+        def settle(result: Ticket | Exception) -> None:
+            results.append(result)
+            settled.set()
+
+        self.submit_soon(intent, settle)
+        await settled.wait()
+        result = results[0]
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    def submit_soon(self, intent: AnyIntent, settle: Callable[[Ticket | Exception], None]) -> None:
+        """Like `submit`, on the runtime's own loop and without waiting: `settle` gets the ticket or the error."""
+        if self._ended is not None:
+            settle(self._ended)
+            return
+        desk = self._context.find(Paths.strategy(intent.strategy, "desk"))
+        if desk is None:
+            known = ", ".join(sorted(self._context.strategies)) or "none"
+            settle(_rejected(Gate.STRATEGY_PAUSED, "strategy", intent.strategy, f"one that is configured: {known}"))
+            return
+
+        def done(result: Ticket | Exception) -> None:
+            self._pending.discard(receipt)
+            settle(result)
+
+        receipt = Receipt(done)
+        self._pending.add(receipt)
+        try:
+            desk.tell(Submit(intent=intent, receipt=receipt))
+        except MailboxFull:
+            receipt.fail(_rejected(Gate.ACTIVE_INTENTS, "strategy", "busy", "fewer intents at the same time"))
+
+    def ticket(self, strategy: StrategyName, intent_id: IntentId) -> Ticket:
+        """The ticket of an intent that is at work, for a host that was restarted."""
+        return self._bridge.ticket(strategy, intent_id)
+
+    def dispose(self, ticket: Ticket, choice: str, note: str = "") -> None:
+        """Answer a partial pair: what the strategy decided to do with it. Recorded; it moves nothing by itself."""
+        desk = self._context.ref(Paths.strategy(ticket.strategy, "desk"))
+        desk.tell(Dispose(intent_id=ticket.intent_id, choice=choice, note=note))
+
+    # ---- looking ------------------------------------------------------------------------------------------
+
+    @property
+    def ledger(self) -> Ledger:
+        """What the journal adds up to now. Read it; everything in it is a value."""
+        return self._context.ledger
+
+    @property
+    def system(self) -> ActorSystem:
+        return self._system
+
+    @property
+    def journal(self) -> Journal:
+        return self._context.recorder.journal
+
+    def now_ns(self) -> int:
+        """The runtime's time, UTC nanoseconds."""
+        return self._context.recorder.now_ns()
+
+    @property
+    def is_idle(self) -> bool:
+        """No message waits, and nothing waits to become durable. A virtual clock moves on only then."""
+        return self._system.idle() and self.journal.pending == 0
+
+    # ---- ends ---------------------------------------------------------------------------------------------
+
+    def _fail_pending(self, error: Exception) -> None:
+        for receipt in list(self._pending):
+            receipt.fail(error)
+
+    def _end(self, error: Exception) -> None:
+        self._ended = error
+        self._fail_pending(error)
+
+
+def _rejected(gate: Gate, field: str, found: str, allowed: str) -> IntentRejected:
+    message = f"{field} is {found}; allowed is {allowed}"
+    return IntentRejected(Refused(gate=gate, message=message, field=field, found=found, allowed=allowed))
+
+
+@asynccontextmanager
+async def open_runtime(
+    configuration: Configuration,
+    *,
+    clock: Callable[[], Clock] = TrioClock,
+    connect: Connect = connect_tcp,
+    random: Random | None = None,
+) -> AsyncIterator[Runtime]:
+    """Open the store and start the tree from a configuration; ends in order when the block is left.
+
+    `clock` is called inside the loop. Raises what the store or the credentials raise before anything connects
+    (`StoreUnavailable`, `CredentialsError`), and out of the block `RuntimeGaveUp` or `ClockOff`.
+    """
+    dialects = {
+        account.settings.account: make_dialect(account, load_secrets(account.credentials))
+        for account in configuration.accounts
+    }
+    settings = configuration.runtime
+    seed = settings.seed
+    made = random if random is not None else SystemRandom() if seed is None else Random(seed)
+    time = clock()
+    failures: list[Callable[[StoreFailed], None]] = []
+
+    def store_failed(failure: StoreFailed) -> None:
+        for tell in failures:
+            tell(failure)
+
+    store = open_store(
+        settings.store,
+        journal_schema(),
+        durability=settings.durability,
+        map_size_bytes_max=settings.map_size_bytes_max,
+        on_failure=store_failed,
+        owner=settings.name,
+        build=build_version(),
+        now_ns=time.wall_ns,
+    )
+    async with store as journal, start_runtime(
+        journal,
+        name=settings.name,
+        dialects=dialects,
+        accounts={account.settings.account: account.settings for account in configuration.accounts},
+        strategies={strategy.strategy: strategy for strategy in configuration.strategies},
+        clock=time,
+        connect=connect,
+        random=made,
+        failures=failures,
+    ) as runtime:
+        yield runtime
+
+
+@asynccontextmanager
+async def start_runtime(
+    journal: Journal,
+    *,
+    name: str,
+    dialects: Mapping[AccountId, Dialect],
+    accounts: Mapping[AccountId, AccountSettings],
+    strategies: Mapping[StrategyName, StrategySettings],
+    clock: Clock,
+    connect: Connect,
+    random: Random,
+    failures: list[Callable[[StoreFailed], None]],
+) -> AsyncIterator[Runtime]:
+    """Start the tree over an open journal: what `open_runtime` does once everything is at hand."""
+    ledger = recover(journal)
+    for account, dialect in dialects.items():
+        venue = accounts[account].venue
+        dialect.learn([found for found in ledger.instruments.values() if found.venue == venue])
+    builder = TreeBuilder()
+    system = ActorSystem(name, random=random, clock=clock, root=builder.root(accounts, strategies))
+    fatal: list[Exception] = []
+    scope = trio.CancelScope()
+
+    def end_with(error: Exception) -> None:
+        fatal.append(error)
+        scope.cancel()
+
+    def callback_failed(error: Exception) -> None:
+        text = f"a callback of the host raised {type(error).__name__}: {error}; the runtime goes on"
+        system.call_soon(lambda: _alert(context, AlertKind.HOST_CALLBACK_FAILED, "host_callback_failed", text))
+
+    bridge = HostBridge(ledger, callback_failed)
+    recorder = Recorder(journal, ledger, bridge, clock.wall_ns)
+    context = builder.context = Context(
+        system=system,
+        recorder=recorder,
+        dialects=dialects,
+        accounts=accounts,
+        strategies=strategies,
+        connect=connect,
+        start=builder,
+        born_ns=clock.wall_ns(),
+        on_fatal=end_with,
+        on_store_failed=lambda _failure: None,
+    )
+    runtime = Runtime(system, context, bridge)
+    failures.append(lambda failure: _store_failed(runtime, failure))
+    recorder.record(RuntimeStarted(build=build_version(), owner=name))
+    reason = "asked to stop"
+    try:
+        with scope:
+            async with system, trio.open_nursery() as nursery:
+                _watch(system, context)
+                nursery.start_soon(_snapshots, journal, ledger)
+                nursery.start_soon(_give_up, system, end_with)
+                yield runtime
+                nursery.cancel_scope.cancel()
+        if fatal:
+            reason = str(fatal[0])
+            raise fatal[0]
+    finally:
+        runtime._end(RuntimeEnded(f"the runtime {name} has ended: {reason}"))
+        bridge.close()
+        if journal.failed is None:
+            recorder.record(RuntimeStopped(reason=reason))
+            journal.put_snapshot(SNAPSHOT, journal.last_lsn, ledger.freeze())
+
+
+async def _give_up(system: ActorSystem, end_with: Callable[[Exception], None]) -> None:
+    """The root's failure ends the process, with its own code, for the supervisor outside."""
+    reason: ExitReason = await system.wait_ended()
+    if system.failed is not None:
+        end_with(RuntimeGaveUp(f"the root supervisor gave up: {reason}"))
+
+
+async def _snapshots(journal: Journal, ledger: Ledger) -> None:
+    """Bound the next recovery: a snapshot of the ledger whenever the tail has grown long."""
+    found = journal.snapshot(SNAPSHOT)
+    last = found[0] if found is not None else Lsn(0)
+    while True:
+        if journal.last_lsn - last >= SNAPSHOT_EVERY_EVENTS and journal.failed is None:
+            last = journal.last_lsn
+            journal.put_snapshot(SNAPSHOT, last, ledger.freeze())
+        await trio.sleep(SNAPSHOT_CHECK_SECONDS)
+
+
+def _store_failed(runtime: Runtime, failure: StoreFailed) -> None:
+    """Nothing can be recorded: no new orders, cancels go on, and whoever waits for a receipt is told."""
+    log.critical(
+        "the store has failed: new orders stop, cancels go on; free the disk and restart the runtime",
+        why=str(failure),
+    )
+    runtime._fail_pending(failure)
+
+
+def _watch(system: ActorSystem, context: Context) -> None:
+    """Crashes and lost reports of trading become alerts."""
+
+    def crashed(report: object) -> None:
+        if isinstance(report, ChildTerminated) and not report.reason.is_clean:
+            text = f"{report.supervisor}/{report.child_id} crashed ({report.reason}); it is restarted from the store"
+            _alert(
+                context, AlertKind.ACTOR_CRASHED, f"actor_crashed:{report.child_id}:{context.recorder.now_ns()}", text
+            )
+
+    def lost(letter: DeadLetter) -> None:
+        if isinstance(letter.message, Submit):
+            letter.message.receipt.fail(RuntimeEnded(f"the strategy's desk could not take it: {letter.kind}"))
+        elif isinstance(letter.message, LogExecutions):
+            text = f"a report of executions was not processed ({letter.kind}); the next sweep reads them again"
+            _alert(context, AlertKind.UNREADABLE_REPORT, f"lost_report:{context.recorder.now_ns()}", text)
+
+    system.events.subscribe(crashed)
+    system.dead_letters.subscribe(lost)
+
+
+def _alert(context: Context, kind: AlertKind, alert_id: str, text: str) -> None:
+    alerts = context.find(Paths.ALERTS)
+    if alerts is None:
+        log.critical(text)
+        return
+    alerts.tell(
+        Raise(
+            alert=Alert(
+                alert_id=AlertId(alert_id),
+                kind=kind,
+                severity=Severity.CRITICAL,
+                message=text,
+                diagnosis="",
+                evidence=(),
+                opened_at_ns=context.recorder.now_ns(),
+            )
+        )
+    )
