@@ -262,8 +262,9 @@ class _Reader:
         band = PriceBand(
             minimum=None if minimum is None else Price(minimum), maximum=None if maximum is None else Price(maximum)
         )
-        self.problems += band_problems(table.path, band)
-        return band
+        wrong = band_problems(table.path, band)
+        self.problems += wrong
+        return None if wrong else band
 
 
 # ---- writing ----------------------------------------------------------------------------------------------

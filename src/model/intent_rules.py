@@ -146,7 +146,7 @@ def expiry_problems(expires_at_ns: int, now_ns: int) -> list[Problem]:
     """In the future, and not beyond all reason. Times are UTC nanoseconds."""
     left_seconds = (expires_at_ns - now_ns) / 10**9
     if expires_at_ns <= now_ns:
-        return [Problem(field="expires_at", found=f"{-left_seconds:.3f} s ago", allowed="a time in the future")]
+        return [Problem(field="expires_at", found=f"{abs(left_seconds):.3f} s ago", allowed="a time in the future")]
     if left_seconds > EXPIRY_SECONDS_MAX:
         found = f"{left_seconds:.0f} s from now"
         return [Problem(field="expires_at", found=found, allowed=f"at most {EXPIRY_SECONDS_MAX} s from now")]
