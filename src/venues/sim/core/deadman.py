@@ -21,6 +21,10 @@ class DeadManSwitch(Generic[Key]):
     def disarm(self, key: Key) -> None:
         self._last_beat_ms.pop(key, None)
 
+    def armed(self) -> list[Key]:
+        """Keys whose switch would fire without another beat."""
+        return list(self._last_beat_ms)
+
     def next_due_ms(self) -> int | None:
         """The first sweep that will find a silent key, None while no switch is armed."""
         if not self._last_beat_ms:

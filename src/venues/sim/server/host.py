@@ -1,0 +1,88 @@
+"""Serves an ASGI application over hypercorn's trio worker, on listeners and on streams handed in.
+
+The accept loop is ours, so that every stream is counted and can be cut. Hypercorn speaks HTTP/1.1 and websocket
+on whatever trio stream it is given.
+"""
+
+import math
+from itertools import count
+from typing import cast
+
+import trio
+from hypercorn.app_wrappers import ASGIWrapper
+from hypercorn.config import Config
+from hypercorn.trio.tcp_server import TCPServer
+from hypercorn.trio.worker_context import WorkerContext
+from hypercorn.typing import ASGIFramework, ConnectionState, LifespanState
+from trio.abc import HalfCloseableStream
+
+from .counted_stream import CountedStream, Peer, Traffic
+
+
+def _config() -> Config:
+    config = Config()
+    # No idle connection is closed and no date is told: nothing here may read another clock or set a deadline.
+    config.keep_alive_timeout = math.inf
+    config.keep_alive_max_requests = 1 << 62
+    config.include_date_header = False
+    config.include_server_header = False
+    config.h11_max_incomplete_size = 1 << 16
+    return config
+
+
+class Host:
+    """Runs the application on any number of connections inside one nursery."""
+
+    def __init__(self, app: ASGIFramework, nursery: trio.Nursery) -> None:
+        self.traffic = Traffic()
+        self._app = ASGIWrapper(app)
+        self._config = _config()
+        self._context = WorkerContext(None)
+        self._nursery = nursery
+        self._streams: dict[Peer, CountedStream] = {}
+        self._memory_ports = count(1)
+
+    def connect(self) -> HalfCloseableStream:
+        """A new in-memory connection to the application; the returned end is the client's."""
+        client_end, server_end = trio.testing.memory_stream_pair()
+        self._nursery.start_soon(self.serve_stream, server_end, ("memory", next(self._memory_ports)))
+        return client_end
+
+    async def listen(self, listeners: list[trio.SocketListener]) -> None:
+        """Serve every connection of the listeners until cancelled."""
+        await trio.serve_listeners(self._serve_socket, listeners, handler_nursery=self._nursery)
+
+    async def serve_stream(self, stream: HalfCloseableStream, peer: Peer) -> None:
+        """Serve one connection until either side ends it."""
+        counted = CountedStream(stream, peer, self.traffic)
+        self._streams[peer] = counted
+        try:
+            await TCPServer(
+                self._app,
+                self._config,
+                self._context,
+                ConnectionState(LifespanState({})),
+                # Hypercorn asks of a stream only what CountedStream has.
+                cast("trio.SSLStream[trio.SocketStream]", counted),
+            ).run()
+        finally:
+            del self._streams[peer]
+
+    def abort(self, peer: Peer) -> None:
+        """Lose a connection now; unknown peers are gone already."""
+        stream = self._streams.get(peer)
+        if stream is not None:
+            stream.abort()
+
+    def abort_all(self) -> None:
+        for stream in list(self._streams.values()):
+            stream.abort()
+
+    async def _serve_socket(self, stream: trio.SocketStream) -> None:
+        try:
+            name = stream.socket.getpeername()
+        except OSError:
+            # The client was gone before it was served.
+            await trio.aclose_forcefully(stream)
+            return
+        await self.serve_stream(stream, (str(name[0]), int(name[1])))
