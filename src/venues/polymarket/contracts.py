@@ -20,6 +20,8 @@ COLLATERAL_DECIMALS = 6
 """Both pUSD and outcome shares count in millionths on chain."""
 
 _V3_POSITION_MASK = ((1 << 64) - 1) << 40
+_V3_MODULES = {1, 2, 3}
+"""Binary, neg-risk and combinatorial positions."""
 _UINT256_LIMIT = 1 << 256
 
 
@@ -110,6 +112,11 @@ def is_v3_position(token_id: TokenId) -> bool:
     Which live markets use Exchange V3 is not published (polymarket.md section 19), so the id decides.
     """
     return int(token_id) & _V3_POSITION_MASK == 0
+
+
+def has_v3_module(token_id: TokenId) -> bool:
+    """Tell whether a structured position id also names one of the known modules in its top byte."""
+    return is_v3_position(token_id) and int(token_id) >> 248 in _V3_MODULES
 
 
 def choose_exchange(token_id: TokenId, *, neg_risk: bool) -> Exchange:

@@ -16,7 +16,7 @@ from .contracts import (
     ConditionId,
     ContractRefused,
     TokenId,
-    is_v3_position,
+    has_v3_module,
     parse_condition_id,
 )
 from .decoding import Malformed, amount, moment, price, read_answer, read_rows, token_id, typed
@@ -125,7 +125,7 @@ def check_tokens(condition: ConditionId, tokens: tuple[TokenId, TokenId], *, neg
 
     Structured V3 position ids are not derived from the condition this way and pass unchecked.
     """
-    if is_v3_position(tokens[0]) or is_v3_position(tokens[1]):
+    if has_v3_module(tokens[0]) and has_v3_module(tokens[1]):
         return
     collateral = NEG_RISK_COLLATERAL if neg_risk else USDC_BRIDGED
     derived = outcome_token_ids(collateral, bytes.fromhex(condition[2:]))

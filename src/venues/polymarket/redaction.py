@@ -37,7 +37,7 @@ def redact(content: bytes, known_secrets: Iterable[str] = ()) -> bytes:
             content = content.replace(secret.encode(), HIDDEN.encode())
     content = _SECRET_FIELD.sub(rb'\1"' + HIDDEN.encode() + b'"', content)
     content = _KEY_FIELD.sub(_fingerprinted, content)
-    content = _KEY_LIST.sub(rb'\1["' + HIDDEN.encode() + b'"]', content)
+    content = _KEY_LIST.sub(rb'\1"' + HIDDEN.encode() + b'"', content)
     content = _SECRET_HEADER.sub(rb"\1" + HIDDEN.encode(), content)
     return _KEY_HEADER.sub(_fingerprinted_header, content)
 

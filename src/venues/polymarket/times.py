@@ -6,7 +6,7 @@ from decimal import Decimal
 
 _NANOSECONDS_PER_SECOND = 1_000_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_NUMBER = re.compile(r"\d{1,19}(?:\.\d{1,9})?")
+_NUMBER = re.compile(r"[0-9]{1,19}(?:\.[0-9]{1,9})?")
 _SECONDS_LIMIT = 10**11
 """Above this a number of seconds would lie beyond the year 5000, so it counts something finer."""
 
