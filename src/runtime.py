@@ -180,13 +180,15 @@ class Runtime:
 
     # ---- ends ---------------------------------------------------------------------------------------------
 
-    def _fail_pending(self, error: Exception) -> None:
+    def fail_pending(self, error: Exception) -> None:
+        """Tell whoever waits for a receipt that none will come."""
         for receipt in list(self._pending):
             receipt.fail(error)
 
-    def _end(self, error: Exception) -> None:
+    def end(self, error: Exception) -> None:
+        """Take nothing more, and say why."""
         self._ended = error
-        self._fail_pending(error)
+        self.fail_pending(error)
 
 
 def _rejected(gate: Gate, field: str, found: str, allowed: str) -> IntentRejected:
@@ -231,17 +233,20 @@ async def open_runtime(
         build=build_version(),
         now_ns=time.wall_ns,
     )
-    async with store as journal, start_runtime(
-        journal,
-        name=settings.name,
-        dialects=dialects,
-        accounts={account.settings.account: account.settings for account in configuration.accounts},
-        strategies={strategy.strategy: strategy for strategy in configuration.strategies},
-        clock=time,
-        connect=connect,
-        random=made,
-        failures=failures,
-    ) as runtime:
+    async with (
+        store as journal,
+        start_runtime(
+            journal,
+            name=settings.name,
+            dialects=dialects,
+            accounts={account.settings.account: account.settings for account in configuration.accounts},
+            strategies={strategy.strategy: strategy for strategy in configuration.strategies},
+            clock=time,
+            connect=connect,
+            random=made,
+            failures=failures,
+        ) as runtime,
+    ):
         yield runtime
 
 
@@ -257,13 +262,14 @@ async def start_runtime(
     connect: Connect,
     random: Random,
     failures: list[Callable[[StoreFailed], None]],
+    builder: TreeBuilder | None = None,
 ) -> AsyncIterator[Runtime]:
     """Start the tree over an open journal: what `open_runtime` does once everything is at hand."""
     ledger = recover(journal)
     for account, dialect in dialects.items():
         venue = accounts[account].venue
         dialect.learn([found for found in ledger.instruments.values() if found.venue == venue])
-    builder = TreeBuilder()
+    builder = TreeBuilder() if builder is None else builder
     system = ActorSystem(name, random=random, clock=clock, root=builder.root(accounts, strategies))
     fatal: list[Exception] = []
     scope = trio.CancelScope()
@@ -306,7 +312,7 @@ async def start_runtime(
             reason = str(fatal[0])
             raise fatal[0]
     finally:
-        runtime._end(RuntimeEnded(f"the runtime {name} has ended: {reason}"))
+        runtime.end(RuntimeEnded(f"the runtime {name} has ended: {reason}"))
         bridge.close()
         if journal.failed is None:
             recorder.record(RuntimeStopped(reason=reason))
@@ -337,7 +343,7 @@ def _store_failed(runtime: Runtime, failure: StoreFailed) -> None:
         "the store has failed: new orders stop, cancels go on; free the disk and restart the runtime",
         why=str(failure),
     )
-    runtime._fail_pending(failure)
+    runtime.fail_pending(failure)
 
 
 def _watch(system: ActorSystem, context: Context) -> None:

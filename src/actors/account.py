@@ -127,7 +127,16 @@ class AccountDesk(TradingActor):
         self._move()
 
     def _sweep(self, trigger: SweepTrigger) -> None:
-        self.context.ref(Paths.connection(self.account, "reconciler")).tell(Sweep(trigger=trigger))
+        self._pass_on(Sweep(trigger=trigger))
+
+    @handles(Sweep)
+    def _pass_on(self, message: Sweep) -> None:
+        reconciler = self.context.find(Paths.connection(self.account, "reconciler"))
+        if reconciler is None:
+            # The tree is still starting, in order; what follows this actor in it comes in a moment.
+            self.after(0.01, message)
+        else:
+            reconciler.tell(message)
 
     @handles(SweepEnded)
     def _sweep_ended(self, message: SweepEnded) -> None:
@@ -166,7 +175,9 @@ class AccountDesk(TradingActor):
                     alert_id=alert_id,
                     kind=AlertKind.RECONCILIATION_INCOMPLETE,
                     severity=Severity.CRITICAL,
-                    message=f"{self.account}: the venue could not be reconciled ({why}); new orders wait, it is tried again",
+                    message=(
+                        f"{self.account}: the venue could not be reconciled ({why}); new orders wait, it is tried again"
+                    ),
                     diagnosis="",
                     evidence=(("why", why),),
                     opened_at_ns=self.now_ns(),
@@ -246,7 +257,8 @@ class AccountDesk(TradingActor):
                     kind=AlertKind.FOREIGN_ORDER,
                     severity=Severity.CRITICAL,
                     message=(
-                        f"{self.account}: the venue shows an open order that this runtime did not send; it is left alone"
+                        f"{self.account}: the venue shows an open order that this runtime did not send; "
+                        "it is left alone"
                     ),
                     diagnosis="foreign_order",
                     evidence=(("venue order", venue_order_id), ("order", detail)),

@@ -77,7 +77,7 @@ class FillLogActor(TradingActor):
             self.after(grace, StreamDue(key=execution.key), key=f"stream {execution.key}")
 
     def _attributed(self, execution: Execution, message: LogExecutions) -> Fill:
-        """Whose fill it is, what it cost by the venue's rule where the venue did not say, and the market at its time."""
+        """Whose fill it is, what it cost by the venue's rule where the venue did not say, and the market then."""
         instrument = self.ledger.instruments.get(execution.instrument)
         if execution.fee is None and instrument is not None:
             fee = self.dialect.fee(instrument, execution.price, execution.quantity, execution.liquidity)
@@ -142,7 +142,8 @@ class FillLogActor(TradingActor):
         """Two reports under one key that differ: held and shown, not guessed (law L5)."""
         detail = (
             f"log has {known.direction} {plain(known.quantity)} {known.instrument} at {plain(known.price)}, "
-            f"{message.source} says {found.direction} {plain(found.quantity)} {found.instrument} at {plain(found.price)}"
+            f"{message.source} says {found.direction} {plain(found.quantity)} {found.instrument} "
+            f"at {plain(found.price)}"
         )
         alert_id = AlertId(f"fill_conflict:{self.account}:{found.key.trade_id}:{found.key.venue_order_id}")
         if alert_id in self.ledger.alerts:
@@ -151,7 +152,8 @@ class FillLogActor(TradingActor):
         self._raise(
             alert_id,
             AlertKind.FILL_CONFLICT,
-            f"{self.account}: two reports of trade {found.key.trade_id} differ; the first stands until a person decides",
+            f"{self.account}: two reports of trade {found.key.trade_id} differ; "
+            "the first stands until a person decides",
             (("difference", detail), ("trade", found.key.trade_id), ("venue order", found.key.venue_order_id)),
             None,
         )
@@ -212,7 +214,7 @@ class FillLogActor(TradingActor):
         alerts.tell(
             Explain(
                 alert_id=alert.alert_id,
-                by=f"fill recovered by {fill.source}: the log, the venue and the book agree on trade {message.key.trade_id}",
+                by=f"fill recovered by {fill.source}: trade {message.key.trade_id} is booked from the venue's history",
                 evidence=(("recovered at", str(fill.received_at_ns)), ("recovered by", fill.source)),
             )
         )
@@ -262,7 +264,7 @@ class FillLogActor(TradingActor):
 
 
 def dropped_fill_alert(execution: Execution, order: ClientOrderId | None, now_ns: int) -> Alert:
-    """The alert for an execution in the venue's history that the stream never delivered. One per execution, for ever."""
+    """The alert for an execution that the stream never delivered. One per execution, for ever."""
     key = execution.key
     return Alert(
         alert_id=AlertId(f"dropped_fill:{key.account}:{key.trade_id}:{key.venue_order_id}"),

@@ -89,7 +89,7 @@ class Deadline(Message, frozen=True):
 
 
 class ReviewOrder(Message, frozen=True):
-    """A computed slice asks for its gates; approved, it goes on to the account's desk. `send_within_seconds` is its time."""
+    """A computed slice asks for its gates and goes on to the account's desk, within `send_within_seconds`."""
 
     terms: OrderTerms
     leg: ActorRef

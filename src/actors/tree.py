@@ -85,18 +85,6 @@ class TreeBuilder:
     def _account(self, account: AccountId) -> ChildSpec:
         # A report is never dropped: an overflow crashes the receiver, and the resync brings everything again.
         executions = LaneRule(message_types=(LogExecutions,), capacity=REPORTS, overflow="crash")
-        frames = LaneRule(message_types=(FrameArrived,), capacity=REPORTS, overflow="crash")
-        private = MailboxSpec(capacity=None, rules=(frames,), on_restart="clear_reports")
-        connection = SupervisorSpec(
-            strategy="rest_for_one",
-            intensity=5,
-            period_seconds=60,
-            children=(
-                ChildSpec(id="gateway", factory=lambda: GatewayActor(self.context, account), mailbox=UNBOUNDED),
-                ChildSpec(id="stream", factory=lambda: StreamActor(self.context, account), mailbox=private),
-                ChildSpec(id="reconciler", factory=lambda: ReconcilerActor(self.context, account), mailbox=UNBOUNDED),
-            ),
-        )
         orders = SupervisorSpec(
             strategy="simple_one_for_one",
             intensity=20,
@@ -123,11 +111,29 @@ class TreeBuilder:
                     ),
                     ChildSpec(id="orders", factory=orders),
                     ChildSpec(id="desk", factory=lambda: AccountDesk(self.context, account), mailbox=UNBOUNDED),
-                    ChildSpec(id="connection", factory=connection),
-                    ChildSpec(id="feed", factory=lambda: FeedActor(self.context, account), mailbox=private),
-                    ChildSpec(id="witness", factory=lambda: WitnessActor(self.context, account), mailbox=UNBOUNDED),
+                    *self.venue_side(account),
                 ),
             ),
+        )
+
+    def venue_side(self, account: AccountId) -> tuple[ChildSpec, ...]:
+        """The children that talk to the venue. A restart of a connection restarts what follows it."""
+        frames = LaneRule(message_types=(FrameArrived,), capacity=REPORTS, overflow="crash")
+        streaming = MailboxSpec(capacity=None, rules=(frames,), on_restart="clear_reports")
+        connection = SupervisorSpec(
+            strategy="rest_for_one",
+            intensity=5,
+            period_seconds=60,
+            children=(
+                ChildSpec(id="gateway", factory=lambda: GatewayActor(self.context, account), mailbox=UNBOUNDED),
+                ChildSpec(id="stream", factory=lambda: StreamActor(self.context, account), mailbox=streaming),
+                ChildSpec(id="reconciler", factory=lambda: ReconcilerActor(self.context, account), mailbox=UNBOUNDED),
+            ),
+        )
+        return (
+            ChildSpec(id="connection", factory=connection),
+            ChildSpec(id="feed", factory=lambda: FeedActor(self.context, account), mailbox=streaming),
+            ChildSpec(id="witness", factory=lambda: WitnessActor(self.context, account), mailbox=UNBOUNDED),
         )
 
     def _strategy(self, strategy: StrategyName) -> ChildSpec:

@@ -29,6 +29,7 @@ from .settings import OpeningPolicy
 CADENCE, HINT = "cadence", "hint"
 JOURNAL_EVERY_NS = 600_000_000_000
 HINT_SECONDS = 3.0
+NOTHING = SignedQuantity(ZERO)
 
 
 class Observed(Value, frozen=True):
@@ -191,15 +192,15 @@ class WitnessActor(ConversingActor):
         evidence = tuple(
             (
                 asset,
-                f"venue {plain(venue.get(asset, SignedQuantity(ZERO)))}, wallet {plain(wallet.get(asset, SignedQuantity(ZERO)))}",
+                f"venue {plain(venue.get(asset, NOTHING))}, wallet {plain(wallet.get(asset, NOTHING))}",
             )
             for asset in sorted({*venue, *wallet})
         )
         self._raise(
             AlertId(f"opening:{self.account}"),
             AlertKind.DRIFT,
-            f"{self.account}: what the account holds cannot be taken as the opening ({why}); it stays out of Live until "
-            "an operator adopts it",
+            f"{self.account}: what the account holds cannot be taken as the opening ({why}); it stays out of Live "
+            "until an operator adopts it",
             "opening",
             evidence,
             Severity.CRITICAL,

@@ -352,7 +352,7 @@ class Actor(_PykkaActor):
 
     # --- others -------------------------------------------------------------------------------------------------------
 
-    def request(
+    def ask_for_reply(
         self,
         ref: pykka.ActorRef[Any],
         message: object,
@@ -373,7 +373,7 @@ class Actor(_PykkaActor):
             check_cycle(current, ref.cell)
             if current is not None:
                 chain = (*current.chain, current.receiver)
-        cell.request(ref, message, key=key, timeout_seconds=timeout_seconds, deadline=deadline, chain=chain)
+        cell.ask_for_reply(ref, message, key=key, timeout_seconds=timeout_seconds, deadline=deadline, chain=chain)
 
     def defer_reply(self) -> Future[Any]:
         """Takes over the answering of the current ask: settle the returned future later, with ``set`` or

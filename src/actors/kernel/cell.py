@@ -14,7 +14,9 @@ what waits in the mailbox waits for the next instance. Everything here runs on t
 from __future__ import annotations
 
 import logging
+import sys
 import traceback
+from collections import deque
 from collections.abc import Awaitable, Callable, Hashable
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -54,6 +56,7 @@ from .messages import (
     Inspect,
     Kill,
     Reply,
+    ReplyTo,
     Restart,
     Restarted,
     Resume,
@@ -94,13 +97,49 @@ class Watch:
         self.live = True
 
 
-class PendingRequest:
-    """One request of an actor whose reply comes back as a message; dead once answered or given up."""
+class PendingReply:
+    """Where the answer to an actor's own ask arrives: settled once, delivered once, to the incarnation that asked.
 
-    __slots__ = ("live",)
+    It stands in for a future, in our cells and, with ``set`` and ``set_exception``, in plain pykka actors.
+    """
 
-    def __init__(self) -> None:
-        self.live = True
+    __slots__ = ("_cell", "_incarnation", "_key", "_origin", "answered", "timer")
+
+    def __init__(self, cell: Cell, key: Any, origin: Envelope | None) -> None:
+        self._cell = cell
+        self._incarnation = cell.incarnation
+        self._key = key
+        self._origin = origin
+        self.answered = False
+        self.timer: Timer | None = None
+
+    @property
+    def live(self) -> bool:
+        """Guards the delivery: a later incarnation knows nothing of the question."""
+        return self._cell.incarnation == self._incarnation
+
+    def settle(self, value: object, error: BaseException | None = None) -> bool:
+        """Queues the answer for the asker; False where it was answered or given up before."""
+        if self.answered:
+            return False
+        self.answered = True
+        if self.timer is not None:
+            self.timer.cancel()
+        self._cell.push(Reply(self._key, value, error), self, self._origin)
+        return True
+
+    def set(self, value: object = None) -> None:
+        """Settles with a value, from the thread of a pykka actor."""
+        self._cell.system.call_soon(lambda: self._settle_or_bury(value, None))
+
+    def set_exception(self, exc_info: Any = None) -> None:
+        """Settles with an exception, by default the one being handled, from the thread of a pykka actor."""
+        error = (exc_info if exc_info is not None else sys.exc_info())[1]
+        self._cell.system.call_soon(lambda: self._settle_or_bury(None, error))
+
+    def _settle_or_bury(self, value: object, error: BaseException | None) -> None:
+        if not self.settle(value, error):
+            logger.warning("%s: a pykka actor answered too late", self._cell.path)
 
 
 class ActorSnapshot(msgspec.Struct, frozen=True):
@@ -137,7 +176,6 @@ class Cell:
         "receive",
         "receptive",
         "ref",
-        "requests",
         "restarts",
         "scheduled",
         "spec",
@@ -180,9 +218,8 @@ class Cell:
         self.timers: dict[Any, Timer] | None = None
         self.watchers: dict[Cell, Watch] | None = None
         self.watching: dict[Cell, Watch] | None = None
-        self.requests: dict[PendingRequest, None] | None = None
         self.deferred: dict[Future[Any], None] | None = None
-        self.stop_replies: list[Future[Any]] | None = None
+        self.stop_replies: list[ReplyTo] | None = None
         self.end_waiters: list[Future[ExitReason]] | None = None
 
     def __repr__(self) -> str:
@@ -223,16 +260,17 @@ class Cell:
         """Queues one of the kernel's own messages for the actor, past the bounds of the user lane."""
         if self.state == "stopped":
             return
-        self.mailbox.push(self.system.make_envelope(self, message, guard=guard, origin=origin))
-        self.schedule()
+        self.mailbox.push(self.system.make_envelope(self, message, None, None, guard, (), origin))
+        if not self.scheduled:
+            self.schedule()
 
-    def control(self, message: object, reply_to: Future[Any] | None = None) -> None:
+    def control(self, message: object, reply_to: ReplyTo | None = None) -> None:
         """Queues a control message; it is handled before any user message."""
         if self.state == "stopped":
             if reply_to is not None:
                 reply_to.settle(None, ActorDeadError(f"{self.path} has ended"))
             return
-        self.mailbox.push_control(self.system.make_envelope(self, message, reply_to=reply_to))
+        self.mailbox.push_control(self.system.make_envelope(self, message, reply_to))
         self.schedule()
 
     def supervise(self, event: object) -> None:
@@ -258,36 +296,30 @@ class Cell:
 
     # --- the turn ---------------------------------------------------------------------------------------------
 
-    def take_turn(self, limit: int, ends_at: float) -> int:
-        """Handles up to ``limit`` messages until ``ends_at``, the lanes in their order; returns how many."""
+    def take_turn(self, limit: int, started_at: float, ends_at: float) -> int:
+        """Handles up to ``limit`` messages until ``ends_at``, the lanes in their order; returns how many.
+
+        A cell with work left queues itself again, behind the others. ``turn_ended_at`` says when it was done.
+        """
         mailbox = self.mailbox
-        system = self.system
-        now = system.now
-        started_at = now()
         handled = 0
-        while handled < limit:
+        while True:
             if mailbox.control:
-                envelope = mailbox.control.popleft()
+                self._handle_control(mailbox.control.popleft(), started_at)
+                self.turn_ended_at = self.system.now()
                 handled += 1
-                self._handle_control(envelope, started_at)
-                started_at = now()
             elif mailbox.supervision and self.state in _ALIVE:
-                envelope = mailbox.supervision.popleft()
-                handled += 1
-                started_at = self._handle(envelope, started_at, "supervision")
+                handled += self._handle_from(mailbox.supervision, "supervision", 1, started_at, ends_at)
             elif self.receptive and mailbox.user:
-                envelope = mailbox.user.popleft()
-                handled += 1
-                if mailbox.tracked:
-                    mailbox.taken(envelope)
-                if (envelope.guard is not None or envelope.deadline is not None) and self._is_unwanted(
-                    envelope, started_at
-                ):
-                    continue
-                started_at = self._handle(envelope, started_at, "user")
+                handled += self._handle_from(mailbox.user, "user", limit - handled, started_at, ends_at)
             else:
+                self.scheduled = False
                 break
-            if started_at >= ends_at:
+            started_at = self.turn_ended_at
+            if handled >= limit or started_at >= ends_at:
+                self.scheduled = self.has_work()
+                if self.scheduled:
+                    self.system.enqueue(self)
                 break
         self.turn_ended_at = started_at
         self.handled += handled
@@ -300,43 +332,63 @@ class Cell:
             mailbox.control or (mailbox.supervision and self.state in _ALIVE) or (self.receptive and mailbox.user)
         )
 
-    def _handle(self, envelope: Envelope, started_at: float, lane: str) -> float:
-        """Runs one handler to its end, answers the asker, records the message; returns when it finished."""
+    def _handle_from(self, lane: deque[Envelope], lane_name: str, limit: int, started_at: float, ends_at: float) -> int:
+        """Runs handlers to their ends, one after the other, until something else comes first; returns how many.
+
+        This loop is the cost of every message, so what cannot change within it is looked up before it.
+        """
         system = self.system
-        message = envelope.message
-        system.current = envelope
-        try:
-            reply = self.direct.get(type(message), self.receive)(self.instance, message)
-        except BaseException as error:  # noqa: BLE001 - each kind of failure has its rule there
-            outcome = self._handler_failed(envelope, error)
-        else:
-            outcome = "ok"
-            future = envelope.reply_to
-            if future is not None and not future.settle(reply):
-                self._dead_letter(envelope, DeadLetterKind.LATE_REPLY, "the asker had given up")
-        system.current = None
-        finished_at = system.now()
-        if self.traced:
-            sender = envelope.sender
-            system.trace.record(
-                (
-                    "message",
-                    envelope.id,
-                    envelope.cause,
-                    envelope.root,
-                    sender.path if sender is not None else "",
-                    self.path,
-                    self.incarnation,
-                    lane,
-                    type(message).__name__,
-                    envelope.enqueued_at,
-                    started_at,
-                    finished_at,
-                    outcome,
-                    None,
+        mailbox = self.mailbox
+        now = system.now
+        record = system.trace.record if self.traced else _discard
+        find_handler = self.direct.get
+        receive = self.receive
+        instance = self.instance
+        path = self.path
+        incarnation = self.incarnation
+        handled = 0
+        for handled in range(1, min(limit, len(lane)) + 1):  # noqa: B007 - the count is the result
+            envelope = lane.popleft()
+            if mailbox.tracked and lane is mailbox.user:
+                mailbox.taken(envelope)
+            if (envelope.guard is None and envelope.deadline is None) or self._is_wanted(envelope, started_at):
+                message = envelope.message
+                system.current = envelope
+                try:
+                    reply = find_handler(type(message), receive)(instance, message)
+                except BaseException as error:  # noqa: BLE001 - each kind of failure has its rule there
+                    outcome = self._handler_failed(envelope, error)
+                else:
+                    outcome = "ok"
+                    reply_to = envelope.reply_to
+                    if reply_to is not None and not reply_to.settle(reply):
+                        self._dead_letter(envelope, DeadLetterKind.LATE_REPLY, "the asker had given up")
+                system.current = None
+                finished_at = now()
+                sender = envelope.sender
+                record(
+                    (
+                        "message",
+                        envelope.id,
+                        envelope.cause,
+                        envelope.root,
+                        sender.path if sender is not None else "",
+                        path,
+                        incarnation,
+                        lane_name,
+                        type(message).__name__,
+                        envelope.enqueued_at,
+                        started_at,
+                        finished_at,
+                        outcome,
+                        None,
+                    )
                 )
-            )
-        return finished_at
+                started_at = finished_at
+            if started_at >= ends_at or mailbox.control or mailbox.supervision or not self.receptive:
+                break
+        self.turn_ended_at = started_at
+        return handled
 
     def _handler_failed(self, envelope: Envelope, error: BaseException) -> str:
         future = envelope.reply_to
@@ -359,12 +411,13 @@ class Cell:
         self._crash(error, envelope)
         return "crashed"
 
-    def _is_unwanted(self, envelope: Envelope, now: float) -> bool:
+    def _is_wanted(self, envelope: Envelope, now: float) -> bool:
+        """Tells whether a guarded or dated message is still to be handled, and says why where it is not."""
         guard = envelope.guard
         if guard is not None:
             if not guard.live:
                 self.system.record_fate(envelope, "user", "stale")
-                return True
+                return False
             if type(guard) is Timer and self.timers is not None:
                 self.timers.pop(guard if guard.key is None else guard.key, None)
         deadline = envelope.deadline
@@ -374,8 +427,8 @@ class Cell:
             self.system.record_fate(envelope, "user", "expired")
             if envelope.reply_to is not None:
                 envelope.reply_to.settle(None, MessageExpired(f"{self.path}: {detail}"))
-            return True
-        return False
+            return False
+        return True
 
     # --- control ----------------------------------------------------------------------------------------------
 
@@ -420,7 +473,7 @@ class Cell:
 
     def _cancel_all(self, envelope: Envelope, started_at: float) -> None:
         if self.state in {"running", "suspended"}:
-            self._handle(envelope, started_at, "control")
+            self._handle_from(deque((envelope,)), "control", 1, started_at, started_at)
         else:
             # No instance to tell now: the next one finds it before anything else that waits.
             self.mailbox.push(envelope)
@@ -627,9 +680,6 @@ class Cell:
         for watch in tuple((self.watching or {}).values()):
             self._withdraw(watch)
         self.watching = None
-        for request in self.requests or ():
-            request.live = False
-        self.requests = None
         for task in tuple((self.tasks or {}).values()):
             task.cancel()
         deferred, self.deferred = self.deferred, None
@@ -788,7 +838,7 @@ class Cell:
         timer.cancel()
         return True
 
-    def request(
+    def ask_for_reply(
         self,
         ref: pykka.ActorRef[Any],
         message: object,
@@ -800,48 +850,38 @@ class Cell:
     ) -> None:
         """Asks another actor; the reply, the error or the timeout comes back as one ``Reply``."""
         system = self.system
-        pending = PendingRequest()
-        if self.requests is None:
-            self.requests = {}
-        self.requests[pending] = None
-        origin = system.origin()
-        future: Future[Any] = Future()
-        timer: Timer | None = None
-
-        def deliver() -> None:
-            if timer is not None:
-                timer.cancel()
-            if not pending.live:
-                return
-            if self.requests is not None:
-                self.requests.pop(pending, None)
-            self.push(Reply(key, *future.outcome()), pending, origin)
-
-        def give_up(_timer: Timer) -> None:
-            text = f"{ref} did not answer {type(message).__name__} within {timeout_seconds} seconds"
-            future.settle(None, Timeout(text))
-
+        pending = PendingReply(self, key, system.current)
         if timeout_seconds is not None:
-            timer = system.timers.arm(system.now() + timeout_seconds, give_up)
-        # A plain pykka actor settles the future on its own thread.
-        future.add_done_callback(lambda: system.call_soon(deliver))
+
+            def give_up(_timer: Timer) -> None:
+                text = f"{ref} did not answer {type(message).__name__} within {timeout_seconds} seconds"
+                pending.settle(None, Timeout(text))
+
+            pending.timer = system.timers.arm(system.now() + timeout_seconds, give_up)
         if isinstance(ref, ActorRef):
-            ref.ask_into(future, message, deadline=deadline, chain=chain)
+            ref.ask_into(pending, message, deadline=deadline, chain=chain)
         elif ref.is_alive():
-            ref.actor_inbox.put(PykkaEnvelope(message, reply_to=future))
+            ref.actor_inbox.put(PykkaEnvelope(message, reply_to=pending))  # type: ignore[arg-type]  # a stand-in
         else:
-            future.settle(None, ActorDeadError(f"{ref} not found"))
+            pending.settle(None, ActorDeadError(f"{ref} not found"))
 
     def defer_reply(self, envelope: Envelope) -> Future[Any]:
         """Takes the reply out of the handler's hands."""
-        future, envelope.reply_to = envelope.reply_to, None
-        if future is None:
+        reply_to, envelope.reply_to = envelope.reply_to, None
+        if reply_to is None:
             raise ActorError(f"{self.path}: {type(envelope.message).__name__} was told, nobody waits for a reply")
+        future: Future[Any] = Future()
         if self.deferred is None:
             self.deferred = {}
         deferred = self.deferred
         deferred[future] = None
-        future.add_done_callback(lambda: deferred.pop(future, None))
+
+        def answer() -> None:
+            deferred.pop(future, None)
+            if not reply_to.settle(*future.outcome()):
+                self._dead_letter(envelope, DeadLetterKind.LATE_REPLY, "the asker had given up")
+
+        future.add_done_callback(lambda: self.system.call_soon(answer))
         return future
 
     def watch(self, target: Cell) -> None:
@@ -928,6 +968,10 @@ class Cell:
             timers=len(self.timers or ()),
             handled=self.handled,
         )
+
+
+def _discard(_record: object) -> None:
+    """Records nothing, for an actor whose trace is off."""
 
 
 def _no_receive(_instance: object, _message: object) -> None:

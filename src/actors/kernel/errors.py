@@ -42,7 +42,7 @@ class DomainError(ActorError):
 class WouldBlock(ActorError):
     """A blocking wait was tried on the thread that runs the actors, where it could never end.
 
-    Await the future, use ``await ref.ask_async(...)``, or ``self.request(...)`` inside a handler.
+    Await the future, use ``await ref.ask_async(...)``, or ``self.ask_for_reply(...)`` inside a handler.
     """
 
 

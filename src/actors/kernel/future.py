@@ -136,7 +136,7 @@ class Future(pykka.Future[T]):
         if trio.lowlevel.in_trio_run():
             raise WouldBlock(
                 "a blocking wait on the thread that runs the actors would never end: "
-                "use `await future` or `await ref.ask_async(...)`, and `self.request(...)` inside a handler"
+                "use `await future` or `await ref.ask_async(...)`, and `self.ask_for_reply(...)` inside a handler"
             )
         gate = threading.Lock()
         gate.acquire()

@@ -35,6 +35,7 @@ class Mailbox:
         "_waiters",
         "capacity",
         "control",
+        "plain",
         "spec",
         "supervision",
         "tracked",
@@ -49,6 +50,8 @@ class Mailbox:
         self.capacity = _NO_BOUND if spec.capacity is None else spec.capacity
         # True where taking a message out needs bookkeeping; the common mailbox needs none.
         self.tracked = bool(spec.rules) or spec.overflow == "conflate"
+        # The user lane again, where a message below the bound needs no more than an append; otherwise None.
+        self.plain: deque[Envelope] | None = None
         self._rules: dict[type, int] | None = None
         self._counts: list[int] | None = None
         self._latest: dict[Any, Envelope] | None = None
@@ -61,6 +64,7 @@ class Mailbox:
         user = self.user
         if user is None:
             user = self.user = deque()
+            self.plain = None if self.tracked else self.user
         if not self.tracked:
             if len(user) >= self.capacity:
                 return "refused" if self.spec.overflow == "refuse" else "overflow"
@@ -99,6 +103,7 @@ class Mailbox:
         """Queues one of the kernel's own messages in the user lane, past its bounds."""
         if self.user is None:
             self.user = deque()
+            self.plain = None if self.tracked else self.user
         self.user.append(envelope)
 
     def push_control(self, envelope: Envelope) -> None:
@@ -142,6 +147,8 @@ class Mailbox:
             else:
                 kept.append(envelope)
         self.user = kept
+        if self.plain is not None:
+            self.plain = kept
         if self.tracked:
             for envelope in cleared:
                 self.taken(envelope)
@@ -151,6 +158,7 @@ class Mailbox:
         """Takes everything out of the lanes of an ended actor, and lets waiting senders try (and fail) again."""
         left = [*(self.control or ()), *(self.supervision or ()), *(self.user or ())]
         self.control = self.supervision = self.user = None
+        self.plain = None
         self._counts = self._latest = None
         waiters, self._waiters = self._waiters, None
         for wake in waiters or ():
@@ -178,6 +186,7 @@ class Mailbox:
             self._waiters = deque()
         self._waiters.append(wake)
         self.tracked = True
+        self.plain = None
         if self._counts is None:
             self._recount()
 

@@ -9,7 +9,6 @@ import msgspec
 
 if TYPE_CHECKING:
     from .cell import Cell
-    from .future import Future
     from .ref import ActorRef
 
 
@@ -53,10 +52,19 @@ def crashed(error: BaseException) -> ExitReason:
 class Guard(Protocol):
     """Says at delivery whether a queued message of the kernel is still wanted."""
 
-    live: bool
+    @property
+    def live(self) -> bool:
+        """False: the message is dropped at delivery."""
 
 
-class Envelope(msgspec.Struct, eq=False):
+class ReplyTo(Protocol):
+    """Where the reply to a message goes: a future, or the asking actor itself."""
+
+    def settle(self, value: Any, error: BaseException | None = None) -> bool:
+        """Takes the outcome; False where there is one already."""
+
+
+class Envelope(msgspec.Struct, eq=False, gc=False):
     """A message on its way, with everything a trace needs. One is made per message; it is not kept.
 
     ``cause`` is the id of the message whose handling sent this one (0: none) and ``root`` the first ancestor.
@@ -64,7 +72,7 @@ class Envelope(msgspec.Struct, eq=False):
     """
 
     message: Any
-    reply_to: Future[Any] | None
+    reply_to: ReplyTo | None
     id: int
     cause: int
     root: int
@@ -119,7 +127,7 @@ class TaskFailed(msgspec.Struct, frozen=True):
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """The answer to ``self.request(...)``: a value, or the error that came instead."""
+    """The answer to ``self.ask_for_reply(...)``: a value, or the error that came instead."""
 
     key: Any
     value: Any = None

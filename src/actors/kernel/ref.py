@@ -16,7 +16,7 @@ from pykka.messages import _ActorStop
 
 from .errors import ActorError, CallCycle, MailboxFull, WouldBlock
 from .future import Future, converted
-from .messages import CONTROL_MESSAGES, Envelope, ExitReason, Inspect, Kill, Stop
+from .messages import CONTROL_MESSAGES, Envelope, ExitReason, Inspect, Kill, ReplyTo, Stop
 from .tasks import task_origin
 
 if TYPE_CHECKING:
@@ -104,7 +104,15 @@ class ActorRef(pykka.ActorRef[Any]):
         else:
             sender = current.receiver
             envelope = Envelope(message, None, number, current.id, current.root, sender, cell, now, deadline)
-        if system.interceptor is not None:
+        mailbox = cell.mailbox
+        user = mailbox.plain
+        if user is not None and len(user) < mailbox.capacity and system.interceptor is None:
+            # The common case, spelled out: this line is the budget of a message.
+            user.append(envelope)
+            if not cell.scheduled:
+                cell.scheduled = True
+                system.enqueue(cell)
+        elif system.interceptor is not None:
             system.post_intercepted(cell, envelope)
         elif current is not None and cell.state == "stopped":
             cell.undeliverable(envelope)
@@ -163,7 +171,7 @@ class ActorRef(pykka.ActorRef[Any]):
                 raise CallCycle(_cycle_text(current, cell))
             raise WouldBlock(
                 f"ask({type(message).__name__}) of {self.path} would block a trio thread: use "
-                "`await ref.ask_async(...)` in a task or `self.request(...)` inside a handler"
+                "`await ref.ask_async(...)` in a task or `self.ask_for_reply(...)` inside a handler"
             )
         future: Future[Any] = Future()
         self.ask_into(future, message, deadline=deadline)
@@ -178,26 +186,26 @@ class ActorRef(pykka.ActorRef[Any]):
 
     def ask_into(
         self,
-        future: Future[Any],
+        reply_to: ReplyTo,
         message: object,
         *,
         deadline: float | None = None,
         chain: tuple[Cell, ...] = (),
     ) -> None:
-        """Sends a message whose reply settles ``future``; whatever goes wrong settles it too."""
+        """Sends a message whose reply settles ``reply_to``; whatever goes wrong settles it too."""
         cell = self.cell
         system = cell.system
         if get_ident() != system.thread_id:
-            system.post_from_thread(cell, message, future, deadline)
+            system.post_from_thread(cell, message, reply_to, deadline)
             return
-        envelope = system.make_envelope(cell, message, reply_to=future, deadline=deadline, chain=chain)
+        envelope = system.make_envelope(cell, message, reply_to, deadline, None, chain)
         if system.interceptor is not None:
             system.post_intercepted(cell, envelope)
             return
         try:
             cell.post(envelope)
         except (MailboxFull, ActorDeadError) as error:
-            future.settle(None, error)
+            reply_to.settle(None, error)
 
     async def ask_async(
         self,
@@ -212,10 +220,14 @@ class ActorRef(pykka.ActorRef[Any]):
         ActorRestarted where it crashed on the way, pykka.ActorDeadError where it ended before.
         """
         future: Future[Any] = Future()
+        system = self.cell.system
+        # With nothing else going on, the actor's turn runs here and now: no switch to the dispatcher and back.
+        borrowed = system.borrow_dispatcher()
         self.ask_into(future, message, deadline=deadline)
+        if borrowed:
+            system.give_back_dispatcher()
         timer = None
         if timeout is not None and not future.done():
-            system = self.cell.system
 
             def give_up(_timer: object) -> None:
                 text = f"{self.path} did not answer {type(message).__name__} within {timeout} seconds"
@@ -223,6 +235,9 @@ class ActorRef(pykka.ActorRef[Any]):
 
             timer = system.timers.arm(system.now() + timeout, give_up)
         try:
+            if borrowed and future.done() and not system.checkpoint_is_due():
+                await trio.lowlevel.checkpoint_if_cancelled()
+                return future.result()
             return await future.wait()
         except trio.Cancelled:
             future.settle(None, Timeout("the asker was cancelled"))

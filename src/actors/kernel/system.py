@@ -46,6 +46,7 @@ from .messages import (
     ExitKind,
     ExitReason,
     Guard,
+    ReplyTo,
     Stop,
 )
 from .ref import ActorRef
@@ -99,7 +100,7 @@ class ActorSystem:
         random: Random,
         clock: Clock | None = None,
         root: SupervisorSpec = ROOT,
-        trace_size: int = 65_536,
+        trace_size: int = 32_768,
         dead_letters_size: int = 1_000,
     ) -> None:
         self.name = name
@@ -142,6 +143,9 @@ class ActorSystem:
         self._dispatcher = Dispatcher(self.now)
         self.timers = self._dispatcher.timers
         self.enqueue = self._dispatcher.enqueue
+        self.borrow_dispatcher = self._dispatcher.borrow
+        self.checkpoint_is_due = self._dispatcher.checkpoint_is_due
+        self.give_back_dispatcher = self._dispatcher.give_back
         self._ended = trio.Event()
         self._tasks_ended = trio.Event()
         self._root_started: Future[None] = Future()
@@ -258,7 +262,7 @@ class ActorSystem:
         """The root supervisor."""
         return self._root.ref
 
-    def lookup(self, path: str) -> ActorRef | None:
+    def find(self, path: str) -> ActorRef | None:
         """Finds an actor by its path; None where none is (any more)."""
         cell = self._cells.get(path)
         return cell.ref if cell is not None else None
@@ -392,8 +396,7 @@ class ActorSystem:
         self,
         receiver: Cell,
         message: object,
-        *,
-        reply_to: Future[Any] | None = None,
+        reply_to: ReplyTo | None = None,
         deadline: float | None = None,
         guard: Guard | None = None,
         chain: tuple[Cell, ...] = (),
@@ -401,7 +404,7 @@ class ActorSystem:
     ) -> Envelope:
         """Wraps a message for a receiver, with its cause."""
         number = next(self.ids)
-        cause = origin if origin is not None else self.origin()
+        cause = origin or self.current or task_origin.get()
         if cause is None:
             return Envelope(message, reply_to, number, 0, number, None, receiver, self.now(), deadline, guard, chain)
         sender, root = cause.receiver, cause.root
@@ -434,9 +437,7 @@ class ActorSystem:
             # Its sender has gone on long ago; the dead letter that was written is all there is to tell.
             logger.debug("a delayed message was refused: %s", error)
 
-    def post_from_thread(
-        self, cell: Cell, message: object, reply_to: Future[Any] | None, deadline: float | None
-    ) -> None:
+    def post_from_thread(self, cell: Cell, message: object, reply_to: ReplyTo | None, deadline: float | None) -> None:
         """Hands a message of another thread to the loop; the bound is checked here, so refusal is immediate."""
         number = next(self.ids)
         envelope = Envelope(message, reply_to, number, 0, number, None, cell, self.now(), deadline)
