@@ -36,6 +36,7 @@ from .lock import Holder
 from .memory import MemoryDisk, MemoryStore
 from .port import Entry, Event, Journal, Lsn, Records
 from .reader import Reader, open_reader
+from .rows import RowDifference, check_rows
 from .schema import IndexPut, Schema
 
 __all__ = [
@@ -63,6 +64,7 @@ __all__ = [
     "Reader",
     "RecordError",
     "Records",
+    "RowDifference",
     "Schema",
     "SchemaError",
     "StoreClosed",
@@ -79,6 +81,7 @@ __all__ = [
     "UnknownRecord",
     "UnknownTable",
     "UnregisteredEvent",
+    "check_rows",
     "open_reader",
     "open_store",
     "verify",

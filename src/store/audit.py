@@ -17,7 +17,7 @@ from hashlib import sha256
 import msgspec
 
 from .errors import StoreCorrupt
-from .port import Lsn, Records
+from .port import Lsn, StoredRecords
 
 AUDIT_KIND = "audit"
 GENESIS = bytes(32)
@@ -118,7 +118,7 @@ class AuditReport(msgspec.Struct, frozen=True):
 _RECORD_PREFIX = b"\x97\xa5audit"  # an array of seven whose first element is the kind
 
 
-def verify(records: Records, *, noted: AuditHead | None = None) -> AuditReport:
+def verify(records: StoredRecords, *, noted: AuditHead | None = None) -> AuditReport:
     """Recompute the chain from the journal's bytes and say where it first breaks.
 
     `noted` is a head that was written down elsewhere earlier: it must still be on the chain. On a live store the
@@ -166,7 +166,7 @@ def verify(records: Records, *, noted: AuditHead | None = None) -> AuditReport:
     return AuditReport(head.count, head.count, head=head)
 
 
-def _rows(records: Records) -> Iterator[tuple[int, int, bytes]]:
+def _rows(records: StoredRecords) -> Iterator[tuple[int, int, bytes]]:
     """Iterate over number, LSN and hash of every row, a page at a time."""
     after: bytes | None = None
     while page := list(records.scan(AUDIT_TABLE, after=after, limit=_PAGE_ROWS)):

@@ -140,7 +140,10 @@ class Codec:
         return self._pack((spec.name, spec.version, lsn, epoch, at_ns, cause, _encode(event)))
 
     def decode(self, record: bytes, *, place: int = 0) -> Entry:
-        """Return the entry of a record; `place` is where it lies, for errors. Raises `UnknownRecord`, `NewerRecord` or `UndecodableRecord`."""
+        """Return the entry of a record; `place` is where it lies, for errors.
+
+        Raises `UnknownRecord`, `NewerRecord` or `UndecodableRecord`.
+        """
         try:
             kind, version, lsn, epoch, at_ns, cause, payload = _envelope_decoder.decode(record)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:

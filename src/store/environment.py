@@ -29,6 +29,7 @@ FORMAT_KEY = b"format"
 BUILD_KEY = b"build"
 EPOCH_KEY = b"epoch"
 FIRST_LSN_KEY = b"first_lsn"
+INDEX_VERSION_KEY = b"index_version"
 STORE_TABLES = (META, JOURNAL, SNAPSHOTS, AUDIT)
 
 BLOCK_BYTES_MAX = 1900
@@ -73,11 +74,7 @@ def records_of(key: bytes, value: bytes, data_path: Path) -> tuple[int, list[byt
 def failure_of(error: Exception, data_path: Path) -> StoreFailed:
     """Return why a write failed, in the store's words."""
     code = error.code if isinstance(error, lmdb.Error) else error.errno if isinstance(error, OSError) else None
-    if isinstance(error, StoreFailed):
-        return error
-    if isinstance(error, lmdb.MapFullError):
-        reason = FailureReason.MAP_FULL
-    elif code in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+    if code in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
         reason = FailureReason.DISK_FULL
     elif code == errno.EIO and free_bytes(data_path) < _ALMOST_FULL_BYTES:
         reason = FailureReason.DISK_FULL  # LMDB reports a write that was cut short for want of space as EIO
@@ -99,7 +96,7 @@ def read_error(error: lmdb.Error, data_path: Path) -> StoreError:
     """Return what a failed read means, in the store's words."""
     if isinstance(error, _CORRUPT):
         return StoreCorrupt(f"{data_path} is damaged: {error}. Check the file with the store stopped.")
-    return StoreUnsuitable(f"{data_path} cannot be read: {type(error).__name__}: {error}")
+    return StoreUnsuitable(f"{data_path} cannot be used: {type(error).__name__}: {error}")
 
 
 def check_format(value: bytes | None, directory: Path) -> None:
@@ -193,22 +190,20 @@ class Environment:
 
     def records(self, start: Lsn, until: Lsn) -> Iterator[tuple[Lsn, bytes]]:
         """Iterate over committed records. Raises `StoreCorrupt` where one is damaged or missing."""
-        expected: int | None = None
         place = int(start)
         while place <= until:
-            blocks = self._blocks_from(place)
-            for key, value in blocks:
+            reached = place
+            for key, value in self._blocks_from(place):
                 first, records = records_of(key, value, self.data_path)
-                if first > place or (expected is not None and first != expected):
-                    break
-                expected = first + len(records)
+                if first > place:
+                    break  # a hole: there is no entry at this place
                 for lsn, record in enumerate(records, first):
                     if place <= lsn <= until:
                         yield Lsn(lsn), record
-                if expected > until:
+                place = max(place, first + len(records))
+                if place > until:
                     return
-                place = max(place, expected)
-            if expected != place or not blocks:
+            if place == reached:
                 raise StoreCorrupt(f"{self.data_path}: the journal has no entry {place}, though it goes on to {until}")
 
     def _blocks_from(self, place: int) -> list[tuple[bytes, bytes]]:

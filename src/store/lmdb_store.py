@@ -101,7 +101,7 @@ def open_store(
     directory = Path(path)
     settings = Settings(
         directory,
-        schema.tables,
+        schema,
         sync=durability == "fsync",
         map_size_bytes=map_size_bytes,
         map_size_bytes_max=map_size_bytes_max,

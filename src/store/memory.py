@@ -16,7 +16,8 @@ import trio
 from .errors import FailureReason, StoreFailed, StoreLocked
 from .group import TABLES_OF_THE_STORE, Batch, GroupJournal
 from .port import Lsn
-from .reading import FIRST_LSN
+from .reading import FIRST_LSN, decoded
+from .rows import rows_of
 from .schema import Schema
 
 _Put = tuple[str, bytes, bytes | None]
@@ -62,6 +63,7 @@ class MemoryDisk:
         self.capacity_bytes = capacity_bytes
         self.used_bytes = 0
         self.epoch = 0
+        self.indexes: tuple[int, frozenset[str]] | None = None
         self.owner: str | None = None
         self.groups: list[_Group] = []
         self._synced = 0
@@ -87,6 +89,7 @@ class MemoryDisk:
     def survivor(self, groups: list[_Group]) -> "MemoryDisk":
         disk = MemoryDisk(latency_seconds=self.latency_seconds, capacity_bytes=self.capacity_bytes)
         disk.epoch = self.epoch
+        disk.indexes = self.indexes
         disk.groups = list(groups)  # another object of this class
         return disk
 
@@ -121,6 +124,7 @@ class _MountedDisk:
         self.disk = disk
         self.epoch = 0
         self.first_lsn = FIRST_LSN
+        self._schema = schema
         self._tables = (*schema.tables, *TABLES_OF_THE_STORE)
         self._sync = durability == "fsync"
         self._owner = owner
@@ -142,11 +146,24 @@ class _MountedDisk:
         self._done = done
         self.disk.epoch += 1
         self.epoch = self.disk.epoch
-        for group in self.disk.recover():  # the disk and its mount are one machine
+        for group in self.disk.recover():
             self._apply(group)
+        self._follow_schema()
         self._commits, batches = trio.open_memory_channel[_MemoryBatch](1)
         trio.lowlevel.spawn_system_task(self._write, batches, name="memory disk")
         return self
+
+    def _follow_schema(self) -> None:
+        """Make the rows anew if a table is new or the indexes have another version, as the real store does."""
+        schema, known = self._schema, self.disk.indexes
+        self.disk.indexes = (schema.index_version, frozenset(schema.tables))
+        if known is None or (known[0] == schema.index_version and known[1].issuperset(schema.tables)):
+            return
+        emptied = [(table, key, None) for table in schema.tables for key in self._rows[table]]
+        entries = decoded(schema.codec, self.records(FIRST_LSN, self.last_lsn))
+        group = _Group([], [*emptied, *rows_of(schema, entries)])
+        self.disk.groups.append(group)
+        self._apply(group)
 
     def new_batch(self, first_lsn: Lsn) -> Batch:
         return _MemoryBatch(first_lsn, self._tables)

@@ -33,12 +33,8 @@ class Entry(msgspec.Struct, frozen=True):
     event: Event
 
 
-class Records(Protocol):
-    """The reading half of a store. No transaction outlives a call, so no reader pins old pages."""
-
-    @property
-    def epoch(self) -> int:
-        """The owner epoch: grows by one each time the store is opened for writing."""
+class StoredRecords(Protocol):
+    """Records and rows as they are stored. No transaction outlives a call, so no reader pins old pages."""
 
     @property
     def first_lsn(self) -> Lsn:
@@ -59,14 +55,22 @@ class Records(Protocol):
         `after` skips keys up to and including itself, `limit` bounds the number of rows: together they page.
         """
 
+    def raw(self, start: Lsn = ..., *, until: Lsn | None = None) -> Iterator[tuple[Lsn, bytes]]:
+        """Like `read`, but the record's stored bytes instead of its decoded event."""
+
+
+class Records(StoredRecords, Protocol):
+    """The reading half of a store: what is stored, and what it means."""
+
+    @property
+    def epoch(self) -> int:
+        """The owner epoch: grows by one each time the store is opened for writing."""
+
     def read(self, start: Lsn = ..., *, until: Lsn | None = None) -> Iterator[Entry]:
         """Iterate over entries from `start` through `until`, or through the last at the call.
 
         Raises `RecordError` at a record this build cannot decode and `EntriesArchived` below `first_lsn`.
         """
-
-    def raw(self, start: Lsn = ..., *, until: Lsn | None = None) -> Iterator[tuple[Lsn, bytes]]:
-        """Like `read`, but the record's stored bytes instead of its decoded event."""
 
     def snapshot(self, entity: str) -> tuple[Lsn, bytes] | None:
         """Return the newest intact snapshot of an entity. A damaged newest one falls back to the older."""

@@ -33,7 +33,9 @@ class Schema:
     """Events, tables, and the pure functions from an event to its rows.
 
     `indexer` sees the event alone. `located_indexer`, if given, also sees the event's LSN: for rows that point into
-    the journal, such as an order's timeline. Both must be pure: rows are rebuilt from the journal to check them.
+    the journal, such as an order's timeline. Both must be pure: rows are checked against the journal and, when a
+    table is new or `index_version` is not the one the store was left with, all made anew from it. So raise
+    `index_version` whenever an indexer changes what it says about an event there has been before.
     """
 
     def __init__(
@@ -43,11 +45,13 @@ class Schema:
         tables: Iterable[str] = (),
         indexer: Callable[[Event], Iterable[IndexPut]] = _nothing,
         located_indexer: Callable[[Event, Lsn], Iterable[IndexPut]] | None = None,
+        index_version: int = 1,
     ) -> None:
         self.codec = codec
         self.tables = tuple(dict.fromkeys(tables))
         self.indexer = indexer
         self.located_indexer = located_indexer
+        self.index_version = index_version
         taken = sorted(RESERVED_TABLES.intersection(self.tables))
         if taken:
             raise ValueError(f"the tables {taken} belong to the store itself; choose other names")

@@ -7,11 +7,12 @@ the interval of the whole process to `SWITCH_INTERVAL_SECONDS`.
 """
 
 import contextlib
-import functools
+import itertools
 import queue
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import lmdb
@@ -23,6 +24,7 @@ from .environment import (
     FIRST_LSN_KEY,
     FORMAT,
     FORMAT_KEY,
+    INDEX_VERSION_KEY,
     STORE_TABLES,
     Environment,
     blocks_of,
@@ -30,17 +32,20 @@ from .environment import (
     failure_of,
     read_error,
 )
-from .errors import FailureReason, StoreCorrupt, StoreError, StoreFailed, StoreUnsuitable
+from .errors import FailureReason, StoreCorrupt, StoreFailed, StoreUnsuitable
 from .files import DATA_FILE, check_pages, read_header, refuse_network_file_system
 from .group import Batch
 from .lock import OwnerLock
 from .port import Lsn
-from .reading import FIRST_LSN, pack_number, unpack_number
-from .schema import JOURNAL, META
+from .reading import FIRST_LSN, decoded, pack_number, unpack_number
+from .rows import rows_of
+from .schema import JOURNAL, META, Schema
 
 SWITCH_INTERVAL_SECONDS = 0.0001
 SPARE_TABLES = 32
 READERS_MAX = 126
+REBUILD_ROWS = 20_000
+READER_CHECK_COMMITS = 4096
 
 
 class Settings:
@@ -49,7 +54,7 @@ class Settings:
     def __init__(
         self,
         directory: Path,
-        tables: tuple[str, ...],
+        schema: Schema,
         *,
         sync: bool,
         map_size_bytes: int,
@@ -58,7 +63,8 @@ class Settings:
         build: str,
     ) -> None:
         self.directory = directory
-        self.tables = tables
+        self.schema = schema
+        self.tables = schema.tables
         self.sync = sync
         self.map_size_bytes = min(map_size_bytes, map_size_bytes_max)
         self.map_size_bytes_max = map_size_bytes_max
@@ -74,6 +80,7 @@ class Writer:
         self._lock = lock
         self._data_path = settings.directory / DATA_FILE
         self._map_size_bytes = settings.map_size_bytes
+        self._commits = 0
         self.environment: Environment | None = None
         self.epoch = 0
         self.first_lsn = FIRST_LSN
@@ -95,8 +102,10 @@ class Writer:
             env = self._open_environment()
             self.environment = Environment(env, settings.directory)
             env.reader_check()
-            self._begin_epoch(self.environment)
+            stale_rows = self._begin_epoch(self.environment)
             self.last_lsn = self.environment.last_lsn()
+            if stale_rows:
+                self._rebuild_rows(self.environment)
             self._lock.set_epoch(self.epoch)
         except BaseException:
             self.close()
@@ -136,7 +145,8 @@ class Writer:
         except lmdb.Error as error:
             raise read_error(error, self._data_path) from error
 
-    def _begin_epoch(self, environment: Environment) -> None:
+    def _begin_epoch(self, environment: Environment) -> bool:
+        """Count the epoch up; return whether the index rows are not those of this schema."""
         env = environment.env
         try:
             with env.begin(write=True) as txn:
@@ -147,60 +157,102 @@ class Writer:
                     txn.put(FORMAT_KEY, pack_number(FORMAT), db=meta)
                     txn.put(FIRST_LSN_KEY, pack_number(FIRST_LSN), db=meta)
                 check_format(txn.get(FORMAT_KEY, db=meta), self._settings.directory)
-                environment.open_tables((*STORE_TABLES, *self._settings.tables), txn, create=True)
+                environment.open_tables(STORE_TABLES, txn, create=True)
+                known = {bytes(name) for name in env.dbs(txn)}
+                environment.open_tables(self._settings.tables, txn, create=True)
                 self.epoch = unpack_number(txn.get(EPOCH_KEY, pack_number(0), db=meta)) + 1
                 self.first_lsn = Lsn(unpack_number(txn.get(FIRST_LSN_KEY, pack_number(FIRST_LSN), db=meta)))
                 txn.put(EPOCH_KEY, pack_number(self.epoch), db=meta)
                 txn.put(BUILD_KEY, self._settings.build.encode(), db=meta)
+                version = pack_number(self._settings.schema.index_version)
+                if fresh:
+                    txn.put(INDEX_VERSION_KEY, version, db=meta)
+                elif not known.issuperset(table.encode() for table in self._settings.tables):
+                    txn.delete(INDEX_VERSION_KEY, db=meta)  # stays so until the new table has its rows
+                return txn.get(INDEX_VERSION_KEY, db=meta) != version
         except lmdb.IncompatibleError as error:
             raise StoreCorrupt(
                 f"{self._data_path} is an LMDB file, but no store: its root holds plain values ({error})"
             ) from error
+        except lmdb.MapFullError as error:
+            raise StoreUnsuitable(
+                f"{self._data_path} is full up to the ceiling of {self._settings.map_size_bytes_max} bytes; raise it"
+            ) from error
         except lmdb.Error as error:
             raise read_error(error, self._data_path) from error
+
+    def _rebuild_rows(self, environment: Environment) -> None:
+        """Make all index rows anew. Cut short, it starts over at the next opening: the version is written last."""
+        schema = self._settings.schema
+        if self.first_lsn != FIRST_LSN:
+            raise StoreUnsuitable(
+                f"{self._data_path}: the indexes changed to version {schema.index_version} and must be made anew, but "
+                f"the journal starts at {self.first_lsn}. Bring the archived entries back first."
+            )
+        rows = rows_of(schema, decoded(schema.codec, environment.records(FIRST_LSN, self.last_lsn)))
+        self._transact(self._empty_tables)
+        while part := list(itertools.islice(rows, REBUILD_ROWS)):
+            batch = Batch(FIRST_LSN, schema.tables)
+            batch.add([], part)
+            self._transact(partial(self._put_batch, batch=batch))
+        version = pack_number(schema.index_version)
+        self._transact(lambda txn, environment: txn.put(INDEX_VERSION_KEY, version, db=environment.database(META)))
+
+    def _empty_tables(self, txn: "lmdb.Transaction[bytes]", environment: Environment) -> None:
+        for table in self._settings.tables:
+            txn.drop(environment.database(table), delete=False)
 
     # Writing.
 
     def write(self, batch: Batch) -> StoreFailed | None:
-        """Commit a batch, growing the map where it is full; return why it could not be."""
+        """Commit a batch; return why it could not be."""
+        try:
+            self._transact(partial(self._put_batch, batch=batch))
+        except StoreFailed as failure:
+            return failure
+        except Exception as error:  # noqa: BLE001  # an unknown error must stop the store, not only this thread
+            return failure_of(error, self._data_path)
+        return None
+
+    def _transact(self, work: Callable[["lmdb.Transaction[bytes]", Environment], object]) -> None:
+        """Do work in one transaction, growing the map and starting over where it is full. Raises `StoreFailed`."""
         environment = self.environment
         assert environment is not None
         while True:
             try:
-                self._commit(environment, batch)
+                with environment.env.begin(write=True) as txn:
+                    work(txn, environment)
             except lmdb.MapFullError as error:
                 if not self._grow(environment):
-                    return StoreFailed(
+                    raise StoreFailed(
                         FailureReason.MAP_FULL,
                         f"{self._data_path} needs more than the ceiling of {self._settings.map_size_bytes_max} "
                         f"bytes ({error}). Nothing further is accepted; reads go on.",
-                    )
-            except (lmdb.Error, OSError, StoreError) as error:
-                return self.failure_of(error)
+                    ) from error
+            except (lmdb.Error, OSError) as error:
+                raise failure_of(error, self._data_path) from error
             else:
-                return None
+                self._commits += 1
+                if self._commits % READER_CHECK_COMMITS == 0:
+                    environment.env.reader_check()  # a killed reader's slot would keep old pages from being reused
+                return
 
-    def failure_of(self, error: Exception) -> StoreFailed:
-        """Return why a write failed, in the store's words."""
-        return failure_of(error, self._data_path)
-
-    def _commit(self, environment: Environment, batch: Batch) -> None:
-        with environment.env.begin(write=True) as txn:
-            stored = txn.get(EPOCH_KEY, db=environment.database(META))
-            if stored is None or unpack_number(stored) != self.epoch:
-                raise StoreFailed(
-                    FailureReason.FENCED,
-                    f"{self._data_path} is at epoch {stored and unpack_number(stored)}, this owner is {self.epoch}",
-                )
-            if batch.records:
-                with txn.cursor(environment.database(JOURNAL)) as cursor:
-                    blocks = list(blocks_of(batch.first_lsn, batch.records))
-                    taken, _ = cursor.putmulti(blocks, overwrite=False, append=True)
-                    if taken != len(blocks):
-                        raise StoreCorrupt(f"the journal already goes beyond LSN {batch.first_lsn}")
-            for table, rows in batch.rows.items():
-                if rows:
-                    self._put_rows(environment, txn, batch, table, rows)
+    def _put_batch(self, txn: "lmdb.Transaction[bytes]", environment: Environment, batch: Batch) -> None:
+        stored = txn.get(EPOCH_KEY, db=environment.database(META))
+        if stored is None or unpack_number(stored) != self.epoch:
+            raise StoreFailed(
+                FailureReason.FENCED,
+                f"{self._data_path} is at epoch {stored and unpack_number(stored)}, this owner is {self.epoch}",
+            )
+        if batch.records:
+            blocks = list(blocks_of(batch.first_lsn, batch.records))
+            with txn.cursor(environment.database(JOURNAL)) as cursor:
+                taken, _ = cursor.putmulti(blocks, overwrite=False, append=True)
+            if taken != len(blocks):
+                raise StoreCorrupt(f"{self._data_path}: the journal already goes beyond LSN {batch.first_lsn}")
+        for table, rows in batch.rows.items():
+            if rows:
+                self._put_rows(environment, txn, batch, table, rows)
 
     @staticmethod
     def _put_rows(
@@ -286,11 +338,7 @@ class WriterThread:
             return
         self._report(self._opened.set)
         while (batch := self._batches.get()) is not None:
-            try:
-                failure = self._writer.write(batch)
-            except Exception as error:  # noqa: BLE001  # an unknown error must stop the store, not only this thread
-                failure = self._writer.failure_of(error)
-            self._report(functools.partial(self._on_commit, failure))
+            self._report(partial(self._on_commit, self._writer.write(batch)))
         self._writer.close()
         self._report(self._ended.set)
 

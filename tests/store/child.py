@@ -3,11 +3,12 @@
 import os
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 
 import trio
-
 from tallystick.store import StoreError, open_reader, open_store
+
 from tests.store.kit import exchange, filled, make_schema, placed
 
 
@@ -25,16 +26,15 @@ async def hold(directory: Path) -> None:
 async def write(directory: Path) -> None:
     """Append until killed, saying each place only once it is durable."""
     async with open_store(directory, make_schema()) as journal:
-        number = journal.last_lsn
+        number: int = journal.last_lsn
         say(f"open {journal.epoch} {journal.last_lsn}")
         while True:
             for _ in range(40):
                 number += 1
-                lsn = journal.append(
-                    placed(f"o{number}"), filled(f"o{number}", f"t{number}"), exchange(number), at_ns=number
-                )
-            journal.when_durable(lsn, lambda lsn=lsn: say(lsn))  # type: ignore[misc]  # a default in a lambda
-            await journal.wait_durable(lsn)
+                order = f"o{number}"
+                journal.append(placed(order), filled(order, f"t{number}"), exchange(number), at_ns=number)
+            journal.when_durable(journal.last_lsn, partial(say, journal.last_lsn))
+            await journal.wait_durable(journal.last_lsn)
 
 
 async def fill(directory: Path, map_size_bytes_max: int) -> None:
@@ -57,7 +57,7 @@ async def fill(directory: Path, map_size_bytes_max: int) -> None:
     try:
         for number in range(1_000_000):
             lsn = store.append(*(exchange(number) for _ in range(10)), placed(f"o{number}"), at_ns=number)
-            store.when_durable(lsn, lambda lsn=lsn: note(lsn))  # type: ignore[misc]  # a default in a lambda
+            store.when_durable(lsn, partial(note, lsn))
             await store.wait_durable(lsn)
     except StoreError as error:
         say(f"{type(error).__name__}: {error}")

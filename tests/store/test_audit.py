@@ -6,9 +6,9 @@ import pytest
 import trio
 from hypothesis import given
 from hypothesis import strategies as st
-
 from tallystick.store import AuditHead, AuditReport, Lsn, MemoryStore, Place, verify
 from tallystick.store.audit import AUDIT_HEAD_KEY, START
+
 from tests.store.kit import exchange, make_schema, placed
 
 Edit = Callable[["Copy"], None]
@@ -39,7 +39,9 @@ class Copy:
         return iter([item for item in sorted(self.rows.items()) if after is None or item[0] > after][:limit])
 
     def raw(self, start: Lsn = first_lsn, *, until: Lsn | None = None) -> Iterator[tuple[Lsn, bytes]]:
-        return iter([(Lsn(lsn), record) for lsn, record in sorted(self.records.items()) if until is None or lsn <= until])
+        return iter(
+            [(Lsn(lsn), record) for lsn, record in sorted(self.records.items()) if until is None or lsn <= until]
+        )
 
 
 async def _write() -> Copy:
@@ -78,9 +80,7 @@ def change(number: int) -> Edit:
 
 
 def swap(one: int, other: int) -> Edit:
-    return lambda copy: copy.records.update(
-        {2 * one: copy.records[2 * other], 2 * other: copy.records[2 * one]}
-    )
+    return lambda copy: copy.records.update({2 * one: copy.records[2 * other], 2 * other: copy.records[2 * one]})
 
 
 def cut_off(copy: Copy) -> None:

@@ -6,7 +6,6 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from tallystick.store import Codec, Dropped, NewerRecord, RecordError, UndecodableRecord, UnknownRecord
 from tallystick.store.codec import Payload
 

@@ -1,25 +1,44 @@
 """What every store does, whichever disk is below. Each test runs on the twin in memory and on LMDB."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 import pytest
 import trio
 from tallystick.store import (
     Entry,
+    Event,
     FailureReason,
+    IndexPut,
     InvalidKey,
     Journal,
     Lsn,
+    Schema,
     StoreClosed,
     StoreFailed,
     StoreLocked,
     UnknownTable,
     UnregisteredEvent,
+    check_rows,
     verify,
 )
 
-from tests.store.kit import Done, Medium, Misfiled, Placed, Stranger, exchange, filled, placed
+from tests.store.kit import (
+    TABLES,
+    Done,
+    Filled,
+    Medium,
+    Misfiled,
+    Placed,
+    Stranger,
+    exchange,
+    filled,
+    located_rows,
+    make_codec,
+    make_schema,
+    placed,
+    rows,
+)
 
 
 async def test_a_new_store_is_empty_at_epoch_one(medium: Medium) -> None:
@@ -399,3 +418,46 @@ async def test_many_groups_become_durable_in_few_commits(medium: Medium) -> None
             if journal.durable_lsn != last:
                 commits, last = commits + 1, journal.durable_lsn
         assert commits == 1
+
+
+def fills_by_order(event: Event) -> Iterable[IndexPut]:
+    if isinstance(event, Filled):
+        yield IndexPut("fills", event.order, event.trade.encode())
+
+
+async def test_rows_are_made_anew_when_the_indexes_change(medium: Medium) -> None:
+    async with medium.store() as journal:
+        journal.append(placed("a"), filled("a", "t1"), filled("b", "t2"), at_ns=0)
+        assert list(journal.scan("fills")) == [(b"t1", b"a"), (b"t2", b"b")]
+    changed = Schema(make_codec(), tables=TABLES, indexer=fills_by_order, index_version=2)
+    for _ in range(2):
+        async with medium.store(changed) as journal:
+            assert list(journal.scan("fills")) == [(b"a", b"t1"), (b"b", b"t2")]
+            assert list(journal.scan("open_orders")) == []
+            assert check_rows(journal, changed) == []
+
+
+async def test_a_new_table_gets_its_rows_from_the_past(medium: Medium) -> None:
+    def index(event: Event) -> Iterable[IndexPut]:
+        yield from rows(event)
+        if isinstance(event, Filled):
+            yield IndexPut("fills_by_order", event.order, event.trade.encode())
+
+    async with medium.store() as journal:
+        journal.append(placed("a"), filled("a", "t1"), at_ns=0)
+    wider = Schema(make_codec(), tables=(*TABLES, "fills_by_order"), indexer=index, located_indexer=located_rows)
+    async with medium.store(wider) as journal:
+        assert list(journal.scan("fills_by_order")) == [(b"a", b"t1")]
+        assert list(journal.scan("open_orders")) == [(b"a", b"1")]
+        assert check_rows(journal, wider) == []
+
+
+async def test_a_row_that_disagrees_with_the_journal_is_shown(medium: Medium) -> None:
+    async with medium.store() as journal:
+        journal.append(placed("a"), filled("a", "t1"), at_ns=0)
+        assert check_rows(journal, make_schema()) == []
+        other = Schema(make_codec(), tables=TABLES, indexer=fills_by_order)
+        shown = [str(difference) for difference in check_rows(journal, other)]
+    assert shown[0] == "fills[b'a'] is no row, the journal says 2 bytes b't1'"
+    assert shown[1] == "fills[b't1'] is 1 bytes b'a', the journal says no row"
+    assert len(shown) == 5
