@@ -150,9 +150,9 @@ def read_one_order(
 ) -> VenueOrder | OrderNotFound | Unreadable:
     """Return an order that was asked for by its id.
 
-    A null answer and a 404 both mean that the venue does not show the order now. Which of the two an unknown id
-    gets is not settled (polymarket.md section 19), and older orders were seen to vanish, so neither proves that
-    the order never existed.
+    A null answer and a 404 both mean that the venue does not show the order now. UNKNOWN (polymarket.md section
+    19): which of the two an unknown id gets, and for how long ended orders are kept. So neither proves that the
+    order never existed.
     """
     if isinstance(reply, Answer):
         if reply.status == 404:

@@ -60,7 +60,8 @@ class Credentials:
     ) -> dict[str, str]:
         """Return the level-2 headers of a request.
 
-        `address` is the account that made the API key, not the wallet that holds the money.
+        `address` is the account that made the API key, not the wallet that holds the money. UNKNOWN: how far the
+        time stamp may be off the venue's clock, so it is to be taken from a clock that was compared with it.
         """
         return {
             ADDRESS_HEADER: address,

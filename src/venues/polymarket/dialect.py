@@ -38,7 +38,7 @@ from ..port import (
 from . import answers, expression, indexer, markets, public_requests, requests, subscriptions, wallet
 from .account import TradingAccount
 from .auth import Credentials, CredentialsRefused, key_request_headers
-from .contracts import ContractRefused, parse_condition_id
+from .contracts import ContractRefused, TokenId, parse_condition_id
 from .errors import unreadable
 from .expression import GOOD_TILL_DATE_MARGIN_SECONDS, ORDER_TYPES
 from .frames import (
@@ -212,7 +212,7 @@ class PolymarketDialect:
 
     def prepare(self, terms: OrderTerms, instrument: Instrument, now_ns: int) -> PreparedOrder:
         signed, instructions = expression.sign(terms, instrument, self._trading, builder=self._builder, now_ns=now_ns)
-        body = requests.placement_body(signed, self._api_key(), instructions)
+        body = requests.placement_body(signed, self._logged_in().api_key, instructions)
         return PreparedOrder(venue_order_id=VenueOrderId(signed.order_hash), request=requests.place(body))
 
     def resend(self, body: bytes) -> Request:
@@ -292,9 +292,10 @@ class PolymarketDialect:
         Positions come from the indexer because that is the venue's one view that does not read the same chain
         call as the wallet view. Asked by market they fit into one page each, so there is no cursor.
         """
-        conditions = list(
-            dict.fromkeys(parse_condition_id(self._table.of_id(instrument).market) for instrument in instruments)
-        )
+        markets_asked = [self._table.market_of(instrument) for instrument in instruments]
+        # An instrument that was never learned has no known market; then the whole wallet is listed.
+        known = [parse_condition_id(market) for market in markets_asked if market is not None]
+        conditions = list(dict.fromkeys(known)) if len(known) == len(markets_asked) else []
         chunks = [
             conditions[start : start + public_requests.CONDITIONS_MAXIMUM]
             for start in range(0, len(conditions), public_requests.CONDITIONS_MAXIMUM)
@@ -343,7 +344,9 @@ class PolymarketDialect:
         pin = self._pin(head)
         if isinstance(pin, Unreadable):
             return pin
-        tokens = [token_of(self._table.of_id(instrument)) for instrument in instruments]
+        tokens = self._tokens(instruments)
+        if isinstance(tokens, Unreadable):
+            return tokens
         body = wallet.balances_body(pin, self._trading.wallet, tokens, chain_id=self._trading.chain_id)
         return public_requests.chain(f"wallet at block {pin.number}", body)
 
@@ -355,7 +358,9 @@ class PolymarketDialect:
             return pin
         if not isinstance(balances, Answer) or balances.status != 200:
             return unreadable(balances)
-        tokens = [token_of(self._table.of_id(instrument)) for instrument in instruments]
+        tokens = self._tokens(instruments)
+        if isinstance(tokens, Unreadable):
+            return tokens
         reading = wallet.read_balances(balances.body, pin, tokens)
         if isinstance(reading, ReadingRefused):
             return Unreadable(why=reading.why, status=balances.status)
@@ -372,6 +377,12 @@ class PolymarketDialect:
             stamp=f"block {reading.block_number} {reading.block_hash} ({reading.finality})",
             exhaustive=False,
         )
+
+    def _tokens(self, instruments: Sequence[InstrumentId]) -> list[TokenId] | Unreadable:
+        try:
+            return [token_of(self._table.of_id(instrument)) for instrument in instruments]
+        except CannotExpress as problem:
+            return Unreadable(why=str(problem))
 
     def _pin(self, head: Reply) -> Pin | Unreadable:
         if not isinstance(head, Answer) or head.status != 200:

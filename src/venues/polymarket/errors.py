@@ -84,6 +84,8 @@ _TABLE: tuple[_Rule, ...] = (
         _Kind.REJECTED,
         invalid_payload="invalid order payload",
         owner_not_key_owner="order owner has to be the owner of the api key",
+        # UNKNOWN: since when the venue accepts deposit wallets as signers under a key of their owner. Where it
+        # does not, this is a matter of configuration, and repeating the order changes nothing.
         signer_not_key_address="order signer address has to be the address of the api key",
         deposit_wallet_required="maker address not allowed",
         invalid_signature="invalid signature",
@@ -218,6 +220,7 @@ def cancel_reason(reason: str) -> CancelOutcome:
     """
     lower = reason.lower().replace("cancelled", "canceled")
     settled = "not found" not in lower and "can't be found" not in lower and " or " not in lower
+    # UNKNOWN: the exact text for an order whose match is delayed; every wording seen names the delay.
     if "delayed" in lower:
         return CancelRefused(text=reason, wait_seconds=_WAIT_SECONDS["unauthorised"])
     if settled and "already matched" in lower:

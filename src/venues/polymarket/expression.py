@@ -16,7 +16,7 @@ from ...model.order import OrderTerms
 from ..port import CannotExpress, Expression
 from .account import TradingAccount
 from .amounts import SIZE_DECIMALS, TickSize, check_minimum_size, limit_amounts
-from .contracts import choose_exchange, exchange_contract
+from .contracts import ContractRefused, choose_exchange, exchange_contract
 from .instruments import token_of
 from .orders import (
     GOOD_TILL_DATE_SECONDS_MINIMUM,
@@ -92,7 +92,7 @@ def sign(
         order = _order(terms, instrument, account, builder, now_ns)
         exchange = choose_exchange(order.token_id, neg_risk=instrument.negative_risk)
         return sign_order(order, exchange_contract(exchange, account.chain_id), account.signer), instructions
-    except OrderRefused as refused:
+    except (OrderRefused, ContractRefused) as refused:
         raise CannotExpress(str(refused)) from refused
 
 

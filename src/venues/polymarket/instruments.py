@@ -93,6 +93,11 @@ class InstrumentTable:
             raise CannotExpress(f"{instrument} is not in the catalogue that was read; list its market first")
         return found
 
+    def market_of(self, instrument: InstrumentId) -> str | None:
+        """Return the market that an instrument belongs to, or None for one that was never learned."""
+        found = self._by_id.get(instrument)
+        return None if found is None else found.market
+
     def asset_of_token(self, token: TokenId) -> AssetId:
         """Return the asset of a token's balance: its instrument where known, else a name that shows the token."""
         instrument = self.of_token(token)

@@ -61,7 +61,8 @@ class Order(Value, frozen=True):
     """Everything an order's signature covers. Two orders with equal fields are one order to the venue.
 
     Amounts are base units (millionths). For a buy `maker_amount` is cash and `taker_amount` shares; for a
-    sell it is the other way round.
+    sell it is the other way round. `builder` is a builder's code as it was given out; its layout is UNKNOWN, so
+    it is never composed here.
     """
 
     salt: int

@@ -201,6 +201,8 @@ def test_a_failed_log_in_says_nothing_secret_and_is_tried_again() -> None:
         found.authenticate(found.cancel_all(), NOW_NS)
     with pytest.raises(CannotExpress, match="log in first"):
         found.private_stream()
+    with pytest.raises(CannotExpress, match="log in first"):
+        found.prepare(terms(), instruments()[0], NOW_NS)
 
 
 def test_a_request_is_stamped_anew_for_every_sending() -> None:
@@ -606,6 +608,14 @@ def test_the_venues_view_is_cash_and_every_position_of_the_markets() -> None:
         "polymarket:token:12345": Decimal(1),
     }
     assert (page.exhaustive, page.as_of_ns, page.stamp) == (True, NOW_NS, "received")
+
+
+def test_with_an_instrument_that_was_never_learned_the_whole_wallet_is_listed() -> None:
+    asked = dialect().list_holdings([YES, InstrumentId("polymarket:other:Yes")], None)
+    assert len(asked) == 3
+    assert "condition_id" not in dict(asked[1].query)
+    unknown = dialect().wallet_balances(rpc("0x89", block(1), block(2)), [InstrumentId("polymarket:other:Yes")])
+    assert isinstance(unknown, Unreadable)
 
 
 @pytest.mark.parametrize(
