@@ -10,14 +10,14 @@ the same thread when it is safe. Rows that are not committed yet are an overlay 
 
 import os
 import weakref
-from collections import deque
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 import trio
 
 from .audit import AUDIT_HEAD_KEY, START, AuditHead, pack_row
+from .batch import TABLES_OF_THE_STORE, Batch, Disk
 from .errors import (
     EntriesArchived,
     FailureReason,
@@ -30,111 +30,7 @@ from .errors import (
 from .port import Entry, Event, Lsn
 from .reading import FIRST_LSN, decoded, entities, newest_intact, pack_number, sealed, snapshot_key, snapshot_prefix
 from .schema import AUDIT, KEY_BYTES_MAX, META, SNAPSHOTS, Schema
-
-TABLES_OF_THE_STORE = (META, SNAPSHOTS, AUDIT)
-"""Tables with rows that the store writes itself."""
-
-
-class Batch:
-    """What one commit writes: records in journal order, and the last value of every row touched."""
-
-    __slots__ = ("deletes", "first_lsn", "records", "rows", "rows_count")
-
-    def __init__(self, first_lsn: Lsn, tables: tuple[str, ...]) -> None:
-        self.first_lsn = first_lsn
-        self.records: list[bytes] = []
-        self.rows: dict[str, dict[bytes, bytes | None]] = {table: {} for table in tables}
-        self.deletes: set[str] = set()
-        self.rows_count = 0
-
-    def add(self, records: list[bytes], puts: list[tuple[str, bytes, bytes | None]]) -> None:
-        """Take one atomic group."""
-        self.records += records
-        rows = self.rows
-        for table, key, value in puts:
-            rows[table][key] = value
-            if value is None:
-                self.deletes.add(table)
-        self.rows_count += len(puts)
-
-    @property
-    def last_lsn(self) -> Lsn:
-        """LSN of the last record; the one before the first where there is none."""
-        return Lsn(self.first_lsn + len(self.records) - 1)
-
-
-class Opened(Protocol):
-    """What a disk knows once it is open."""
-
-    @property
-    def epoch(self) -> int: ...
-    @property
-    def first_lsn(self) -> Lsn: ...
-    @property
-    def last_lsn(self) -> Lsn: ...
-
-
-class Disk(Protocol):
-    """The medium below a store. `begin_commit` is answered later, on the owner's thread, through `done`."""
-
-    async def open(self, done: Callable[[StoreFailed | None], None]) -> Opened:
-        """Open the medium for writing, as a new epoch."""
-
-    def new_batch(self, first_lsn: Lsn) -> Batch:
-        """Return an empty batch."""
-
-    def begin_commit(self, batch: Batch) -> None:
-        """Start to write a batch."""
-
-    def get(self, table: str, key: bytes) -> bytes | None:
-        """Return a committed row."""
-
-    def scan(self, table: str, prefix: bytes, after: bytes | None, limit: int | None) -> list[tuple[bytes, bytes]]:
-        """Return committed rows in key order."""
-
-    def records(self, start: Lsn, until: Lsn) -> Iterator[tuple[Lsn, bytes]]:
-        """Iterate over committed records."""
-
-    def forked(self) -> None:
-        """Let go of what a forked child must not hold."""
-
-    def abandon(self) -> None:
-        """Stop without anybody to wait for it: the owner's run is over."""
-
-    async def close(self) -> None:
-        """Stop; called once, with no commit under way."""
-
-
-class _Waiting:
-    """Actions waiting for durability, in LSN order; first come, first served within one LSN."""
-
-    __slots__ = ("_queue",)
-
-    def __init__(self) -> None:
-        self._queue: deque[tuple[Lsn, Callable[[], None]]] = deque()
-
-    def __bool__(self) -> bool:
-        return bool(self._queue)
-
-    def put(self, lsn: Lsn, action: Callable[[], None]) -> None:
-        queue = self._queue
-        if not queue or queue[-1][0] <= lsn:
-            queue.append((lsn, action))
-            return
-        # Rare: an action for an earlier place than the latest one waiting.
-        place = len(queue)
-        while place and queue[place - 1][0] > lsn:
-            place -= 1
-        queue.insert(place, (lsn, action))
-
-    def pop_through(self, lsn: Lsn) -> Callable[[], None] | None:
-        if self._queue and self._queue[0][0] <= lsn:
-            return self._queue.popleft()[1]
-        return None
-
-    def clear(self) -> None:
-        self._queue.clear()
-
+from .waiting import Waiting
 
 _living: "weakref.WeakSet[GroupJournal]" = weakref.WeakSet()
 
@@ -167,7 +63,7 @@ class GroupJournal:
         self._unreadable: StoreFailed | None = closed
         self._gathering = disk.new_batch(FIRST_LSN)
         self._in_flight: Batch | None = None
-        self._waiting = _Waiting()
+        self._waiting = Waiting()
         self._draining = False
         self._wake = trio.Event()
         self._sleepers: set[trio.Event] = set()

@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
+from .batch import TABLES_OF_THE_STORE, Batch
 from .environment import Environment
 from .errors import StoreFailed
-from .group import TABLES_OF_THE_STORE, Batch, GroupJournal
+from .group import GroupJournal
 from .lock import OwnerLock
 from .port import Lsn
 from .schema import Schema

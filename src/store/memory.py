@@ -13,8 +13,9 @@ from typing import NamedTuple
 
 import trio
 
+from .batch import TABLES_OF_THE_STORE, Batch
 from .errors import FailureReason, StoreFailed, StoreLocked
-from .group import TABLES_OF_THE_STORE, Batch, GroupJournal
+from .group import GroupJournal
 from .port import Lsn
 from .reading import FIRST_LSN, decoded
 from .rows import rows_of

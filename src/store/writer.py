@@ -18,6 +18,7 @@ from pathlib import Path
 import lmdb
 import trio
 
+from .batch import Batch
 from .environment import (
     BUILD_KEY,
     EPOCH_KEY,
@@ -34,7 +35,6 @@ from .environment import (
 )
 from .errors import FailureReason, StoreCorrupt, StoreFailed, StoreUnsuitable
 from .files import DATA_FILE, check_pages, read_header, refuse_network_file_system
-from .group import Batch
 from .lock import OwnerLock
 from .port import Lsn
 from .reading import FIRST_LSN, decoded, pack_number, unpack_number

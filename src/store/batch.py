@@ -1,0 +1,81 @@
+"""What one commit writes, and what a disk must offer to take it."""
+
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from .errors import StoreFailed
+from .port import Lsn
+from .schema import AUDIT, META, SNAPSHOTS
+
+TABLES_OF_THE_STORE = (META, SNAPSHOTS, AUDIT)
+"""Tables with rows that the store writes itself."""
+
+
+class Batch:
+    """What one commit writes: records in journal order, and the last value of every row touched."""
+
+    __slots__ = ("deletes", "first_lsn", "records", "rows", "rows_count")
+
+    def __init__(self, first_lsn: Lsn, tables: tuple[str, ...]) -> None:
+        self.first_lsn = first_lsn
+        self.records: list[bytes] = []
+        self.rows: dict[str, dict[bytes, bytes | None]] = {table: {} for table in tables}
+        self.deletes: set[str] = set()
+        self.rows_count = 0
+
+    def add(self, records: list[bytes], puts: list[tuple[str, bytes, bytes | None]]) -> None:
+        """Take one atomic group."""
+        self.records += records
+        rows = self.rows
+        for table, key, value in puts:
+            rows[table][key] = value
+            if value is None:
+                self.deletes.add(table)
+        self.rows_count += len(puts)
+
+    @property
+    def last_lsn(self) -> Lsn:
+        """LSN of the last record; the one before the first where there is none."""
+        return Lsn(self.first_lsn + len(self.records) - 1)
+
+
+class Opened(Protocol):
+    """What a disk knows once it is open."""
+
+    @property
+    def epoch(self) -> int: ...
+    @property
+    def first_lsn(self) -> Lsn: ...
+    @property
+    def last_lsn(self) -> Lsn: ...
+
+
+class Disk(Protocol):
+    """The medium below a store. `begin_commit` is answered later, on the owner's thread, through `done`."""
+
+    async def open(self, done: Callable[[StoreFailed | None], None]) -> Opened:
+        """Open the medium for writing, as a new epoch."""
+
+    def new_batch(self, first_lsn: Lsn) -> Batch:
+        """Return an empty batch."""
+
+    def begin_commit(self, batch: Batch) -> None:
+        """Start to write a batch."""
+
+    def get(self, table: str, key: bytes) -> bytes | None:
+        """Return a committed row."""
+
+    def scan(self, table: str, prefix: bytes, after: bytes | None, limit: int | None) -> list[tuple[bytes, bytes]]:
+        """Return committed rows in key order."""
+
+    def records(self, start: Lsn, until: Lsn) -> Iterator[tuple[Lsn, bytes]]:
+        """Iterate over committed records."""
+
+    def forked(self) -> None:
+        """Let go of what a forked child must not hold."""
+
+    def abandon(self) -> None:
+        """Stop without anybody to wait for it: the owner's run is over."""
+
+    async def close(self) -> None:
+        """Stop; called once, with no commit under way."""
