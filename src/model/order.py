@@ -18,7 +18,7 @@ import msgspec
 from .fill import Direction, Known, Unknown
 from .identifiers import AccountId, ClientOrderId, InstrumentId, IntentId, StrategyName, VenueOrderId
 from .intent import Side, TimeInForce
-from .money import ZERO, Cash, Price, Quantity
+from .money import EXACT, ZERO, Cash, Price, Quantity
 from .outcome import Evidence, NeverArrived, Outcome, Rejected
 from .value import Value
 
@@ -50,17 +50,36 @@ class OrderTerms(Value, frozen=True):
 
     @property
     def notional(self) -> Cash:
-        return Cash(self.price * self.quantity)
+        return Cash(EXACT.multiply(self.price, self.quantity))
 
 
 class Progress(Value, frozen=True):
-    """What was executed so far: quantity and its value before fees."""
+    """What was executed so far: quantity and its value before fees.
+
+    `reversed` is the part of it that failed to settle. The venue goes on counting it as executed, so `filled` does
+    as well and nothing of it is open again; what the strategy has is what `stands`.
+    """
 
     filled: Quantity = Quantity(ZERO)
     notional: Cash = Cash(ZERO)
+    reversed: Quantity = Quantity(ZERO)
 
     def plus(self, price: Price, quantity: Quantity) -> "Progress":
-        return Progress(filled=Quantity(self.filled + quantity), notional=Cash(self.notional + price * quantity))
+        return Progress(
+            filled=Quantity(EXACT.add(self.filled, quantity)),
+            notional=Cash(EXACT.add(self.notional, EXACT.multiply(price, quantity))),
+            reversed=self.reversed,
+        )
+
+    def minus(self, quantity: Quantity) -> "Progress":
+        """An execution that is counted here was reversed by its settlement."""
+        taken = Quantity(EXACT.add(self.reversed, quantity))
+        return Progress(filled=self.filled, notional=self.notional, reversed=taken)
+
+    @property
+    def stands(self) -> Quantity:
+        """What was executed and has not been reversed."""
+        return Quantity(EXACT.subtract(self.filled, self.reversed))
 
     @property
     def average_price(self) -> Price | None:
@@ -135,6 +154,10 @@ class Sent(Value, frozen=True, tag="sent"):
         """An execution that overtook the acknowledgement."""
         return msgspec.structs.replace(self, progress=self.progress.plus(price, quantity), knowledge=knowledge)
 
+    def reversed(self, quantity: Quantity) -> Self:
+        """An execution of it failed to settle."""
+        return msgspec.structs.replace(self, progress=self.progress.minus(quantity))
+
     def unconfirmed(self, at_ns: int, why: str) -> "Sent":
         return msgspec.structs.replace(self, knowledge=Unknown(since_ns=at_ns, why=why))
 
@@ -164,6 +187,10 @@ class Acknowledged(Value, frozen=True, tag="acknowledged"):
 
     def filled(self, price: Price, quantity: Quantity, knowledge: Known) -> "Acknowledged":
         return msgspec.structs.replace(self, progress=self.progress.plus(price, quantity), knowledge=knowledge)
+
+    def reversed(self, quantity: Quantity) -> Self:
+        """An execution of it failed to settle."""
+        return msgspec.structs.replace(self, progress=self.progress.minus(quantity))
 
     def unconfirmed(self, at_ns: int, why: str) -> "Acknowledged":
         return msgspec.structs.replace(self, knowledge=Unknown(since_ns=at_ns, why=why))
@@ -196,6 +223,10 @@ class Done(Value, frozen=True, tag="done"):
 
     def filled(self, price: Price, quantity: Quantity, knowledge: Known) -> "Done":
         return msgspec.structs.replace(self, progress=self.progress.plus(price, quantity))
+
+    def reversed(self, quantity: Quantity) -> Self:
+        """An execution of it failed to settle: it ended with less than the venue says."""
+        return msgspec.structs.replace(self, progress=self.progress.minus(quantity))
 
     @property
     def fills_outstanding(self) -> Quantity:

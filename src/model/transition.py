@@ -85,5 +85,3 @@ def advance(state: OrderState | None, event: Event, at_ns: int) -> OrderState:
             return state.done(event.outcome, event.evidence)
         case _:
             raise IllegalTransition(state, event.kind, order_of(event) or ClientOrderId("?"))
-
-

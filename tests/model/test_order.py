@@ -273,3 +273,25 @@ def test_every_sequence_of_events_leads_to_a_legal_state_or_is_refused(events: l
 
 def test_the_notional_of_an_order_is_its_price_times_its_quantity() -> None:
     assert terms(price=price("0.25"), quantity=quantity("40")).notional == 10
+
+
+@pytest.mark.parametrize("before", [(SUBMITTED, FILL), (SUBMITTED, ACKNOWLEDGED, FILL)])
+def test_a_reversed_fill_stands_no_more_and_opens_nothing_again(before: tuple[Event, ...]) -> None:
+    state = life(COMPUTED, *before)
+    assert isinstance(state, (Sent, Acknowledged))
+    after = state.reversed(quantity("4"))
+    assert type(after) is type(state)
+    assert (after.progress.filled, after.progress.stands) == (quantity("4"), quantity("0"))
+    assert open_quantity(after) == open_quantity(state)
+
+
+def test_a_reversal_after_the_end_changes_what_stands_and_not_how_it_ended() -> None:
+    state = life(COMPUTED, SUBMITTED, ACKNOWLEDGED, FILL, FillRecorded(fill=fill(2, size="6")), FILLED)
+    assert isinstance(state, Done)
+    after = state.reversed(quantity("6"))
+    assert after.outcome == state.outcome
+    assert after.progress.stands == 4
+    assert after.fills_outstanding == open_quantity(after) == 0
+    later = advance(after, FillRecorded(fill=fill(3, size="1")), NOW_NS)
+    assert isinstance(later, Done)
+    assert (later.progress.filled, later.progress.stands) == (quantity("11"), quantity("5"))
