@@ -14,7 +14,7 @@ class AccountRefused(ValueError):
 class TradingAccount:
     """A signer, the wallet whose money its orders spend, and the way the venue checks the two."""
 
-    __slots__ = ("chain_id", "signature_type", "signer", "wallet")
+    __slots__ = ("chain_id", "signature_type", "signer", "surplus_shares_allowed", "wallet")
 
     def __init__(
         self,
@@ -23,12 +23,16 @@ class TradingAccount:
         wallet: Address | None = None,
         signature_type: SignatureType | None = None,
         chain_id: int = POLYGON_CHAIN_ID,
+        surplus_shares_allowed: bool = False,
     ) -> None:
         """Take a signer and the wallet that holds the money; without a wallet it is the signer's own account.
 
         The signature type follows from the wallet's address. Where it is given too and differs, or the wallet is
         none of those that the key controls and no type is given, `AccountRefused` is raised: the venue would
         answer with a balance of zero, or with `invalid signature`.
+
+        `surplus_shares_allowed` lets immediate buys through, which may buy more shares than were asked for when
+        the price is better than the limit (see `expression`).
         """
         self.signer = signer
         self.wallet = signer.address if wallet is None else wallet
@@ -40,6 +44,7 @@ class TradingAccount:
             raise AccountRefused(f"wallet {self.wallet} signs as {derived.name}, configured is {signature_type.name}")
         self.signature_type = derived or signature_type or SignatureType.EOA
         self.chain_id = chain_id
+        self.surplus_shares_allowed = surplus_shares_allowed
 
     @property
     def order_signer(self) -> Address:

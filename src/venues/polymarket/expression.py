@@ -43,6 +43,8 @@ ORDER_TYPES = {
     TimeInForce.FOK: OrderType.FILL_OR_KILL,
 }
 
+_IMMEDIATE = {OrderType.FILL_AND_KILL, OrderType.FILL_OR_KILL}
+
 SIDES = {Direction.BUY: Side.BUY, Direction.SELL: Side.SELL}
 DIRECTIONS = {Side.BUY: Direction.BUY, Side.SELL: Direction.SELL}
 
@@ -103,8 +105,8 @@ def _order(terms: OrderTerms, instrument: Instrument, account: TradingAccount, b
     tick = TickSize.of(instrument.price_tick)
     check_minimum_size(terms.quantity, instrument.quantity_minimum)
     amounts = limit_amounts(side, price=terms.price, shares=terms.quantity, tick=tick)
-    if ORDER_TYPES[terms.time_in_force] in {OrderType.FILL_AND_KILL, OrderType.FILL_OR_KILL}:
-        _check_immediate(terms, side)
+    if side is Side.BUY and ORDER_TYPES[terms.time_in_force] in _IMMEDIATE:
+        _check_immediate_buy(terms, surplus_shares_allowed=account.surplus_shares_allowed)
     return Order(
         salt=order_salt(terms.client_order_id),
         maker=account.wallet,
@@ -119,15 +121,20 @@ def _order(terms: OrderTerms, instrument: Instrument, account: TradingAccount, b
     )
 
 
-def _check_immediate(terms: OrderTerms, side: Side) -> None:
-    """Refuse an immediate buy whose cash has parts of a cent: the venue takes two decimals there.
+def _check_immediate_buy(terms: OrderTerms, *, surplus_shares_allowed: bool) -> None:
+    """Refuse an immediate buy that the venue would read as an amount of cash to spend.
 
-    UNKNOWN: whether an immediate buy below its limit stops at the ordered shares. The venue's documents give such
-    orders a cash amount, and reports say that it is spent whole, which at a better price buys more shares than
-    were asked for. What was bought is whatever the fills say.
+    The venue's immediate orders give away exactly what the maker offers: for a buy that is cash, which is spent
+    whole, so a price better than the limit buys more shares than were asked for. That changes what was meant,
+    and is done only where the account says that it may. The cash must then be whole cents.
     """
+    if not surplus_shares_allowed:
+        raise CannotExpress(
+            f"an immediate buy spends its whole cash here: below {plain(terms.price)} it would buy more than "
+            f"{plain(terms.quantity)}; use GTC and cancel the rest, or allow surplus shares for the account"
+        )
     cash = terms.price * terms.quantity
-    if side is Side.BUY and not is_multiple(cash, _CENT):
+    if not is_multiple(cash, _CENT):
         raise CannotExpress(
             f"an immediate buy of {plain(terms.quantity)} at {plain(terms.price)} costs {plain(cash)}; the venue "
             f"takes whole cents for IOC and FOK: choose a quantity that makes them"

@@ -259,7 +259,8 @@ def test_what_would_change_the_meaning_is_refused() -> None:
 
 def prepared(**changes: Any) -> tuple[VenueOrderId, dict[str, Any]]:
     yes, _ = instruments()
-    found = dialect().prepare(terms(**changes), yes, NOW_NS)
+    account = TradingAccount(Signer(PRIVATE_KEY), surplus_shares_allowed=True)
+    found = PolymarketDialect(ACCOUNT, account, credentials=credentials()).prepare(terms(**changes), yes, NOW_NS)
     return found.venue_order_id, msgspec.json.decode(found.request.body)
 
 
@@ -307,6 +308,16 @@ def test_every_time_in_force_has_its_wire_word(time_in_force: TimeInForce, wire:
 def test_an_order_that_cannot_be_said_faithfully_is_refused(changes: dict[str, Any], why: str) -> None:
     with pytest.raises(CannotExpress, match=why):
         prepared(**changes)
+
+
+def test_an_immediate_buy_could_buy_too_much_and_is_refused_unless_that_is_allowed() -> None:
+    yes, _ = instruments()
+    for time_in_force in (TimeInForce.IOC, TimeInForce.FOK):
+        immediate = terms(time_in_force=time_in_force, quantity=Quantity(Decimal(50)))
+        with pytest.raises(CannotExpress, match="more than 50"):
+            dialect().prepare(immediate, yes, NOW_NS)
+        sale = msgspec.structs.replace(immediate, direction=Direction.SELL, side=Side.SELL)
+        assert dialect().prepare(sale, yes, NOW_NS).venue_order_id
 
 
 def test_a_deposit_wallet_signs_for_itself() -> None:
