@@ -52,7 +52,7 @@ class RuntimeConfiguration(Value, frozen=True):
 class AccountConfiguration(Value, frozen=True):
     """One account: the settings of its actors, how its wallet signs, and where its secrets are.
 
-    `funder` is the wallet that holds the money; None leaves it to be derived from the key.
+    `funder` is the wallet that holds the money; None means the one that follows from the key.
     """
 
     settings: AccountSettings
@@ -135,12 +135,13 @@ _ACCOUNT = re.compile(r"([a-z0-9_]+):[A-Za-z0-9][A-Za-z0-9._-]{0,47}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 _CONDITION = re.compile(r"0x[0-9a-fA-F]{64}")
+_SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,198}[a-z0-9])?")
 _PREFIX = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 _CREDENTIAL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
 _ADDRESS_ALLOWED = "an address: 0x and 40 hexadecimal digits"
 _PREFIX_ALLOWED = "a prefix of variables: capital letters, digits and underscores"
 _CREDENTIAL_ALLOWED = "the name of a credential: letters, digits, dots, dashes and underscores"
-_MARKETS_ALLOWED = "a list of market ids (condition ids: 0x and 64 hexadecimal digits)"
+_MARKETS_ALLOWED = "a list of markets, all by condition id (0x and 64 hexadecimal digits) or all by slug"
 
 
 def load_configuration(path: str | Path) -> Configuration:
@@ -272,9 +273,12 @@ def _check_together(settings: AccountSettings, table: Table) -> None:
 
 def _markets(table: Table) -> tuple[str, ...]:
     found = table.texts("markets", allowed=_MARKETS_ALLOWED, required=True)
+    ids = [market for market in found if market[:2].lower() == "0x"]
     for market in found:
-        if not _CONDITION.fullmatch(market):
+        if not (_CONDITION if market in ids else _SLUG).fullmatch(market):
             table.refuse("markets", _MARKETS_ALLOWED, found=shown(market))
+    if 0 < len(ids) < len(found):
+        table.refuse("markets", _MARKETS_ALLOWED, found=f"{len(ids)} by id and {len(found) - len(ids)} by slug")
     return found
 
 

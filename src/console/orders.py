@@ -48,8 +48,10 @@ _COLUMNS = (
     "#open",
     "state",
     "computed (UTC)",
-    "order at the venue",
+    "at the venue",
 )
+
+_ID_CHARACTERS_SHOWN = 14
 
 
 def show(found: OrdersView, screen: Screen) -> None:
@@ -77,12 +79,19 @@ def show(found: OrdersView, screen: Screen) -> None:
                 row.open,
                 _state(row),
                 short_instant(row.computed_at),
-                row.venue_order_id,
+                _beginning(row.venue_order_id),
             )
             for row in found.orders
         ],
         empty="no orders",
     )
+
+
+def _beginning(venue_order_id: str | None) -> str:
+    """Enough of a venue's id to trace the order by; the whole is in the trace and in the JSON."""
+    if venue_order_id is None or len(venue_order_id) <= _ID_CHARACTERS_SHOWN:
+        return venue_order_id or ""
+    return f"{venue_order_id[:_ID_CHARACTERS_SHOWN]}…"
 
 
 def _state(row: OrderView) -> str:

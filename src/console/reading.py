@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from ..configuration import load_configuration
-from ..model.event import Event, RuntimeStarted, RuntimeStopped
-from ..model.ledger import Ledger
+from ..model.event import Event, IntentRefused, RuntimeStarted, RuntimeStopped
+from ..model.ledger import IntentKey, Ledger
 from ..model.order import IllegalTransition
 from ..model.position import ContradictorySettlement
 from ..store import Entry, Lsn, Reader, Records, open_reader
@@ -68,6 +68,8 @@ class Folded:
     ledger: Ledger
     last_lsn: Lsn
     last_at_ns: int | None
+    refused: frozenset[IntentKey]
+    """Intents that were refused, of which the ledger keeps only the count."""
     build: str
     stopped: str | None
     """The reason of the last stop, None while nothing was written after it or the last run ended without one."""
@@ -80,6 +82,7 @@ def fold(records: Records) -> Folded:
     """
     ledger = Ledger(keep_ended=True)
     last_lsn, last_at_ns, build, stopped = Lsn(0), None, "", None
+    refused: set[IntentKey] = set()
     for entry in entries(records):
         event = entry.event
         last_lsn, last_at_ns = entry.lsn, entry.at_ns
@@ -98,9 +101,19 @@ def fold(records: Records) -> Folded:
                 build, stopped = event.build, None
             case RuntimeStopped():
                 stopped = event.reason
+            case IntentRefused():
+                refused.add((event.strategy, event.intent_id))
             case _:
                 pass
-    return Folded(ledger=ledger, last_lsn=last_lsn, last_at_ns=last_at_ns, build=build, stopped=stopped)
+    return Folded(
+        ledger=ledger,
+        last_lsn=last_lsn,
+        last_at_ns=last_at_ns,
+        # An id that was refused and then used is traced as what it became.
+        refused=frozenset(refused - ledger.intents.keys()),
+        build=build,
+        stopped=stopped,
+    )
 
 
 def entries(records: Records) -> Iterator[Entry]:

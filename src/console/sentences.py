@@ -74,7 +74,7 @@ class Lane(StrEnum):
     MESSAGE = "message"
     """A message between two actors."""
     GAP = "gap"
-    """Time in which nothing was recorded, or a change of owners."""
+    """Time in which nothing of the sequence was recorded, or a change of owners."""
 
 
 class Told(NamedTuple):

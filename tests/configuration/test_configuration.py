@@ -302,8 +302,25 @@ class TestProblems:
             "found 'kraken'; allowed is 'polymarket', as in the account's name"
         )
 
-    @pytest.mark.parametrize("markets", ["[]", '"0x12"', '["0x12"]', "[3]", f'["{MARKET}", "{MARKET}"]', '[""]'])
-    def test_markets_are_different_condition_ids(self, tmp_path: Path, markets: str) -> None:
+    def test_markets_may_be_named_by_slug(self, tmp_path: Path) -> None:
+        content = SMALLEST.replace(MARKET, "will-it-rain-in-lisbon")
+        assert loaded(tmp_path, content).accounts[0].settings.markets == ("will-it-rain-in-lisbon",)
+
+    @pytest.mark.parametrize(
+        "markets",
+        [
+            "[]",
+            '"0x12"',
+            '["0x12"]',
+            "[3]",
+            '[""]',
+            f'["{MARKET}", "{MARKET}"]',
+            f'["{MARKET}", "will-it-rain"]',
+            '["Will it rain?"]',
+            '["rain", "https://polymarket.com/event/rain"]',
+        ],
+    )
+    def test_markets_are_different_and_named_in_one_way(self, tmp_path: Path, markets: str) -> None:
         content = SMALLEST.replace(f'["{MARKET}"]', markets)
         assert only_problem(tmp_path, content).startswith('accounts."polymarket:main".markets: found ')
 
