@@ -15,7 +15,7 @@ from ..model.bracket import (
 from ..model.event import BracketClosing, BracketDecided, IntentEnded
 from ..model.intent import PairIntent
 from .context import Context, TradingActor
-from .kernel import ActorRef, handles
+from .kernel import ActorRef, StartIgnored, handles
 from .messages import CloseLeg, Deadline, IntentClosed, LegMoved, TellProgress
 from .work import Work
 
@@ -34,7 +34,9 @@ class BracketActor(TradingActor):
         )
 
     def on_start(self) -> None:
-        entry = self.ledger.intents[self.pair.strategy, self.pair.intent_id]
+        entry = self.ledger.intents.get((self.pair.strategy, self.pair.intent_id))
+        if entry is None:
+            raise StartIgnored(f"pair {self.pair.intent_id} has ended, and its terminal report is recorded")
         if entry.decision is not None:
             # Decided before a crash: only the terminal report may still be owed.
             self.state = Decided(decision=entry.decision)
@@ -91,5 +93,6 @@ class BracketActor(TradingActor):
         )
         self.owner.tell(IntentClosed(intent_id=self.pair.intent_id))
         for leg in self.legs:
-            leg.stop()
+            # Not waited for: whoever blocks here would block the loop that is to stop them.
+            leg.stop(block=False)
         self.stop()

@@ -18,7 +18,7 @@ from ..model.order import Acknowledged, Computed, Done, OrderState, OrderTerms, 
 from ..routing.slices import slices_of
 from ..venues.port import CannotExpress
 from .context import Context, Paths, TradingActor
-from .kernel import ActorRef, handles
+from .kernel import ActorRef, StartIgnored, handles
 from .messages import (
     AccountMoved,
     CancelOrder,
@@ -54,8 +54,11 @@ class LegActor(TradingActor):
         self.lost: set[ClientOrderId] = set()
 
     def on_start(self) -> None:
+        entry = self.ledger.intents.get(self.work.key)
+        if entry is None:
+            raise StartIgnored(f"intent {self.work.intent_id} has ended, and its terminal report is recorded")
         self.planned = bool(self._orders())
-        self.closing = self.ledger.intents[self.work.key].closing is not None
+        self.closing = entry.closing is not None
         if self.closing:
             self._close()
         elif self.planned:

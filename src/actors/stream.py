@@ -13,6 +13,7 @@ from ..model.identifiers import AccountId, AlertId
 from ..model.report import Alive, ExecutionReport, OrderReport, SettlementReport, Unrecognised
 from ..model.value import Value
 from ..store.audit import AuditRecord, Direction
+from ..venues.port import CannotExpress
 from .context import Context, Paths, TradingActor
 from .kernel import handles
 from .messages import (
@@ -29,6 +30,8 @@ from .messages import (
 from .websocket import SessionEnded, reconnect_seconds, session
 
 DOWN = "down"
+LOGIN_SECONDS = 0.1
+"""How often a stream that starts before the login looks again."""
 
 
 class Subscribed(Value, frozen=True):
@@ -63,7 +66,12 @@ class StreamActor(TradingActor):
     async def _run(self) -> None:
         attempt = 0
         while True:
-            service, frames = self.dialect.private_stream()
+            try:
+                service, frames = self.dialect.private_stream()
+            except CannotExpress:
+                # The gateway has not logged in yet, and goes on trying with a backoff of its own.
+                await trio.sleep(LOGIN_SECONDS)
+                continue
             for frame in frames:
                 self._audit(Direction.SENT, frame.redacted.encode())
             up = False
