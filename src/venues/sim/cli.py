@@ -46,6 +46,9 @@ def _parser() -> argparse.ArgumentParser:
         default="cash",
         help="whether a FOK or FAK BUY is bounded by the cash it signs (as the venue does) or by its shares",
     )
+    polymarket.add_argument(
+        "--until-stdin-closes", action="store_true", help="end as well when standard input does: a parent's last word"
+    )
     polymarket.add_argument("--rate-limits", choices=("enforce", "warn", "off"), default="enforce")
     return parser
 
@@ -62,6 +65,7 @@ def _options(arguments: argparse.Namespace, wall_clock: Callable[[], float]) -> 
         control_port=arguments.control_port,
         immediate_buys=arguments.immediate_buys,
         rate_limits=arguments.rate_limits,
+        until_stdin_closes=arguments.until_stdin_closes,
     )
 
 

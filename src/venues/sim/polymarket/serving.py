@@ -1,5 +1,6 @@
 """Runs a simulated Polymarket as a process of its own, on the system clock or a virtual one."""
 
+import os
 import signal
 from collections.abc import Callable
 from decimal import Decimal
@@ -29,6 +30,8 @@ class ServeOptions(msgspec.Struct, frozen=True, kw_only=True):
     control_port: int = 0
     immediate_buys: Literal["cash", "shares"] = "cash"
     rate_limits: Literal["enforce", "warn", "off"] = "enforce"
+    until_stdin_closes: bool = False
+    """End when standard input does, so that a child does not outlive a parent that was killed."""
 
     def settings(self) -> VenueSettings:
         return VenueSettings(
@@ -79,10 +82,20 @@ async def run_server(options: ServeOptions, announce: Callable[[Addresses], None
             control = None
             if clock is not None:
                 control = await _open_control(nursery, options, server, clock)
+            if options.until_stdin_closes:
+                nursery.start_soon(_cancel_at_end_of_stdin, nursery.cancel_scope)
             announce(_addresses(server, control))
             async for _signal in signals:
                 nursery.cancel_scope.cancel()
                 break
+
+
+async def _cancel_at_end_of_stdin(scope: trio.CancelScope) -> None:
+    # A duplicate, so that closing it leaves the process its own.
+    async with trio.lowlevel.FdStream(os.dup(0)) as stdin:
+        while await stdin.receive_some():
+            pass
+    scope.cancel()
 
 
 async def _open_control(nursery: trio.Nursery, options: ServeOptions, server: RunningServer, clock: MockClock) -> str:
