@@ -1,7 +1,7 @@
 """What differs between venues, as objects the exchange is given: fees, funds and order rules."""
 
 from collections.abc import Iterable
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_CEILING, ROUND_HALF_UP, Decimal
 from typing import Protocol
 
 import msgspec
@@ -82,7 +82,8 @@ class CurveFees:
         if curve is None or curve.rate == ZERO:
             return ZERO
         raw = sum((quantity * curve.rate * (price * (1 - price)) ** curve.exponent for price, quantity in fills), ZERO)
-        return max(raw.quantize(self._step, ROUND_HALF_UP), self._step) if raw > ZERO else ZERO
+        # Which way the last decimal is rounded is not published; upwards is what clients have to be ready for.
+        return max(raw.quantize(self._step, ROUND_CEILING), self._step) if raw > ZERO else ZERO
 
     def maker_fee(self, instrument_id: InstrumentId, price: Decimal, quantity: Decimal) -> Decimal:
         return ZERO
