@@ -42,6 +42,7 @@ from .future import Future
 from .mailbox import Mailbox
 from .messages import (
     KILLED,
+    NORMAL,
     CancelAll,
     ChildEnded,
     ChildIgnored,
@@ -211,7 +212,8 @@ class Cell:
         self.handled = 0
         self.turn_ended_at = 0.0
         self.start_deferred: Timer | None = None
-        self.ending: ExitReason | None = None  # why this incarnation is ending, while its tasks still unwind
+        # What the supervisor will be told once this incarnation's tasks have unwound; None while it lives.
+        self.ending: ChildEnded | ChildStartFailed | ChildIgnored | None = None
         # The rest is made when first needed: most actors have none of it.
         self.children: dict[str, Cell] | None = None
         self.tasks: dict[str, TaskHandle] | None = None
@@ -513,7 +515,6 @@ class Cell:
     def _start(self) -> None:
         if self.state != "starting":
             return  # killed before its turn came
-        self.ending = None
         try:
             if self.instance is None:
                 self.construct()
@@ -521,13 +522,12 @@ class Cell:
             assert instance is not None
             instance.on_start()
         except StartIgnored:
-            self._release(run_hook=False, reason=ExitReason(ExitKind.NORMAL, "not needed"))
-            self._become("down")
-            self._tell_parent(ChildIgnored(self))
+            self._release(run_hook=False, reason=NORMAL)
+            self._conclude(ChildIgnored(self), NORMAL)
         except (KeyboardInterrupt, SystemExit) as error:
             self._start_failed(error)
             self.system.interrupt(error)
-        except Exception as error:  # noqa: BLE001 - the supervisor decides
+        except BaseException as error:  # noqa: BLE001 - the supervisor decides
             self._start_failed(error)
         else:
             if self.start_deferred is None and self.state == "starting":
@@ -558,7 +558,10 @@ class Cell:
             self.start_deferred.cancel()
             self.start_deferred = None
         self._become("running")
-        self._tell_parent(ChildStarted(self))
+        if self.parent is None:
+            self.system.root_started()
+        else:
+            self.parent.supervise(ChildStarted(self))
         if self.incarnation > 1:
             for watch in tuple((self.watchers or {}).values()):
                 if watch.watcher.handles(Restarted):
@@ -568,8 +571,7 @@ class Cell:
         """Ends a deferred start that did not succeed."""
         if self.state == "starting":
             self._release(run_hook=False, reason=reason)
-            self._become("down", reason)
-            self._tell_parent(ChildStartFailed(self, reason))
+            self._conclude(ChildStartFailed(self, reason), reason)
 
     def _start_failed(self, error: BaseException) -> None:
         detail = f"{type(error).__name__}: {error}"
@@ -616,19 +618,15 @@ class Cell:
         self._end_incarnation(reason)
 
     def _begin_stop(self, reason: ExitReason) -> None:
-        if self.state == "starting" and self.incarnation == 0:
-            self._become("down", reason)
-            self._tell_parent(ChildEnded(self, reason))
-            return
         if self.state not in {"starting", "running", "suspended"}:
             if self.state in {"down", "stopped"}:
                 self._answer_stop()
             return
+        self._become("stopping", reason)
         instance = self.instance
-        if instance is not None and not instance.prepare_stop(reason):
-            self._become("stopping", reason)
-            return  # a supervisor stops its children first and calls finish_stop
-        self._end_incarnation(reason)
+        if instance is None or instance.prepare_stop(reason):
+            self._end_incarnation(reason)
+        # Otherwise a supervisor stops its children first and calls finish_stop, perhaps already.
 
     def finish_stop(self, reason: ExitReason) -> None:
         """Goes on with a stop that ``prepare_stop`` had put off."""
@@ -638,14 +636,20 @@ class Cell:
     def _end_incarnation(self, reason: ExitReason) -> None:
         self._become("stopping", reason)
         reason = self._release(run_hook=True, reason=reason)
-        self.ending = reason
-        if self.children:
-            # Only a crashed supervisor has children left here: nobody is there to stop them in order.
-            for child in reversed(list(self.children.values())):
-                child.kill()
-                child.close(KILLED)
+        self._conclude(ChildEnded(self, reason), reason)
+
+    def _conclude(self, ending: ChildEnded | ChildStartFailed | ChildIgnored, reason: ExitReason) -> None:
+        """Waits for the tasks of the released incarnation, which are cancelled, and then reports its end."""
+        self._become("stopping", reason)
+        self.ending = ending
+        self._kill_children()  # only a supervisor that failed has any left: nobody stops them in order
         if not self.tasks:
-            self._ended(reason)
+            self._ended()
+
+    def _kill_children(self) -> None:
+        for child in reversed(list((self.children or {}).values())):
+            child.kill()
+            child.close(KILLED)
 
     def kill(self) -> None:
         """Ends the incarnation at once: no ``on_stop``, children killed, tasks abandoned to their cancellation."""
@@ -653,13 +657,12 @@ class Cell:
             self._answer_stop()
             return
         self._release(run_hook=False, reason=KILLED)
-        for child in reversed(list((self.children or {}).values())):
-            child.kill()
-            child.close(KILLED)
+        self._kill_children()
         tasks, self.tasks = self.tasks, None
         if tasks:
             self.system.abandon(self, tuple(tasks.values()))
-        self._ended(KILLED)
+        self.ending = ChildEnded(self, KILLED)
+        self._ended()
 
     def _release(self, *, run_hook: bool, reason: ExitReason) -> ExitReason:
         """Lets go of everything an incarnation holds; returns the reason, which a failing hook changes."""
@@ -667,8 +670,10 @@ class Cell:
         if run_hook and instance is not None:
             try:
                 instance.run_on_stop(reason)
-            except Exception as error:
+            except BaseException as error:
                 logger.exception("%s: on_stop failed", self.path)
+                if isinstance(error, KeyboardInterrupt | SystemExit):
+                    self.system.interrupt(error)
                 if reason.is_clean:
                     reason = crashed(error)
         if self.start_deferred is not None:
@@ -690,21 +695,22 @@ class Cell:
                 future.settle(None, ActorRestarted(self.path, self.incarnation))
         return reason
 
-    def _ended(self, reason: ExitReason) -> None:
-        if self.state in {"down", "stopped"}:
-            return
+    def _ended(self) -> None:
+        """Drops the instance and leaves the decision about the next one to the supervisor."""
+        ending, self.ending = self.ending, None
+        assert ending is not None, self
+        reason = NORMAL if isinstance(ending, ChildIgnored) else ending.reason
         self.instance = None
         self.direct = {}
         self.receive = _no_receive
         self.mailbox.supervision = None
-        self.ending = None
         self._become("down", reason)
         self._answer_stop()
         if self.parent is None:
             self.close(reason)
             self.system.root_ended(reason)
         else:
-            self._tell_parent(ChildEnded(self, reason))
+            self.parent.supervise(ending)
 
     def _answer_stop(self) -> None:
         replies, self.stop_replies = self.stop_replies, None
@@ -811,7 +817,7 @@ class Cell:
         elif error is not None:
             logger.warning("%s: task %s failed while it was cancelled: %r", self.path, handle.name, error)
         if self.ending is not None and not tasks:
-            self._ended(self.ending)
+            self._ended()
 
     def arm_timer(self, seconds: float, message: object, key: Hashable) -> Timer:
         """Arms a timer of this incarnation; one with a key replaces the key's earlier one, fired or not."""
@@ -945,12 +951,6 @@ class Cell:
                     None if reason is None else str(reason),
                 )
             )
-
-    def _tell_parent(self, event: object) -> None:
-        if self.parent is not None:
-            self.parent.supervise(event)
-        else:
-            self.system.root_event(event)
 
     def snapshot(self) -> ActorSnapshot:
         """The actor as data."""

@@ -211,7 +211,7 @@ class ActorRef(pykka.ActorRef[Any]):
         self,
         message: object,
         *,
-        timeout: float | None = None,  # noqa: ASYNC109 - pykka's name; one heap serves all deadlines
+        timeout: float | None = None,
         deadline: float | None = None,
     ) -> Any:
         """Sends a message and waits for its reply in a trio task.

@@ -38,10 +38,6 @@ from .errors import ActorError, ChildError, MailboxFull, NoActorSystem, StartFai
 from .future import Future
 from .messages import (
     SHUTDOWN,
-    ChildEnded,
-    ChildIgnored,
-    ChildStarted,
-    ChildStartFailed,
     Envelope,
     ExitKind,
     ExitReason,
@@ -225,16 +221,9 @@ class ActorSystem:
         assert self.exit_reason is not None
         return self.exit_reason
 
-    def root_event(self, event: object) -> None:
-        """Takes what a supervisor would be told about the root."""
-        if isinstance(event, ChildStarted):
-            self._root_started.settle(None)
-        elif isinstance(event, ChildStartFailed | ChildEnded):
-            self._root_started.settle(None, StartFailed(f"{self.name}: {event.reason.detail}"))
-            event.cell.close(event.reason)
-            self.root_ended(event.reason)
-        else:
-            assert isinstance(event, ChildIgnored), event
+    def root_started(self) -> None:
+        """Opens the system: every child of the root has started."""
+        self._root_started.settle(None)
 
     def root_ended(self, reason: ExitReason) -> None:
         """Records the end of the tree."""
