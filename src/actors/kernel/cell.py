@@ -220,7 +220,7 @@ class Cell:
         self.timers: dict[Any, Timer] | None = None
         self.watchers: dict[Cell, Watch] | None = None
         self.watching: dict[Cell, Watch] | None = None
-        self.deferred: dict[Future[Any], None] | None = None
+        self.deferred: dict[Future[Any], Envelope] | None = None
         self.stop_replies: list[ReplyTo] | None = None
         self.end_waiters: list[Future[ExitReason]] | None = None
 
@@ -395,6 +395,8 @@ class Cell:
     def _handler_failed(self, envelope: Envelope, error: BaseException) -> str:
         future = envelope.reply_to
         if isinstance(error, DomainError):
+            if future is None and self._refuse_deferred(envelope, error):
+                return "refused_by_handler"
             if future is None:
                 # Nobody waits for the refusal; the actor is well all the same.
                 self._dead_letter(envelope, DeadLetterKind.REFUSED, f"{type(error).__name__}: {error}")
@@ -412,6 +414,13 @@ class Cell:
             return "interrupted"
         self._crash(error, envelope)
         return "crashed"
+
+    def _refuse_deferred(self, envelope: Envelope, error: DomainError) -> bool:
+        """Answers with a refusal that was raised after the handler had put its reply off."""
+        for future, deferred in tuple((self.deferred or {}).items()):
+            if deferred is envelope:
+                return future.settle(None, error)
+        return False
 
     def _is_wanted(self, envelope: Envelope, now: float) -> bool:
         """Tells whether a guarded or dated message is still to be handled, and says why where it is not."""
@@ -880,7 +889,7 @@ class Cell:
         if self.deferred is None:
             self.deferred = {}
         deferred = self.deferred
-        deferred[future] = None
+        deferred[future] = envelope
 
         def answer() -> None:
             deferred.pop(future, None)

@@ -4,6 +4,7 @@
 
     ActorError
     ├── DomainError            a handler refuses a request; its actor is well and lives on
+    │   └── ChildError         … a supervisor, because its table of children does not allow the operation
     ├── WouldBlock             a blocking wait on the thread that must not block: programming error
     ├── CallCycle              a request that could only be answered by its own asker: programming error
     ├── NoActorSystem          an actor was started where no system is active: programming error
@@ -16,7 +17,6 @@
     ├── StartTimeout           … because it did not acknowledge its start in time
     ├── StartIgnored           raised by an actor in its own start: it is not needed
     ├── RestartRequested       the reason of a restart that an operator asked for
-    ├── ChildError             a supervisor's table of children does not allow the operation
     ├── TaskCrashed            a task of an actor failed and the actor has no handler for that
     └── WatchedActorDied       a watched actor ended and the watcher has no handler for that
 
@@ -95,7 +95,7 @@ class RestartRequested(ActorError):
     """The reason of a restart that an operator asked for."""
 
 
-class ChildError(ActorError):
+class ChildError(DomainError):
     """The supervisor's table of children does not allow the operation (unknown, present or running child)."""
 
 

@@ -547,7 +547,10 @@ class Supervisor(Actor):
 
     @handles(StartChild)
     def _on_start_child(self, message: StartChild) -> None:
-        self.adopt(message.spec, self.defer_reply_or_none())
+        self.adopt(message.spec)
+        reply = self.defer_reply_or_none()
+        if reply is not None:
+            self._children[message.spec.id].acknowledgements = [reply]
 
     @handles(TerminateChild)
     def _on_terminate_child(self, message: TerminateChild) -> None:
