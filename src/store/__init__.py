@@ -13,6 +13,7 @@ from .errors import (
     EntriesArchived,
     FailureReason,
     InvalidKey,
+    InvalidValue,
     NewerRecord,
     RecordError,
     SchemaError,
@@ -31,10 +32,10 @@ from .errors import (
     UnknownTable,
     UnregisteredEvent,
 )
-from .lmdb_store import Durability, LmdbStore, open_store
+from .lmdb_store import LmdbStore, open_store
 from .lock import Holder
 from .memory import MemoryDisk, MemoryStore
-from .port import Entry, Event, Journal, Lsn, Records
+from .port import Durability, Entry, Event, Journal, Lsn, Records
 from .reader import Reader, open_reader
 from .rows import RowDifference, check_rows
 from .schema import IndexPut, Schema
@@ -54,6 +55,7 @@ __all__ = [
     "Holder",
     "IndexPut",
     "InvalidKey",
+    "InvalidValue",
     "Journal",
     "LmdbStore",
     "Lsn",

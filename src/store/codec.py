@@ -38,16 +38,13 @@ class Dropped(msgspec.Struct, frozen=True):
 class Kind(Generic[E]):
     """How one class of events is stored."""
 
-    __slots__ = ("_decoder", "chained", "event_class", "name", "upcasters", "version")
+    __slots__ = ("_decoder", "event_class", "name", "upcasters", "version")
 
-    def __init__(
-        self, event_class: type[E], name: str, version: int, upcasters: Mapping[int, Upcaster], *, chained: bool
-    ) -> None:
+    def __init__(self, event_class: type[E], name: str, version: int, upcasters: Mapping[int, Upcaster]) -> None:
         self.event_class = event_class
         self.name = name
         self.version = version
         self.upcasters = dict(upcasters)
-        self.chained = chained
         self._decoder = msgspec.msgpack.Decoder(event_class)
 
     def decode(self, payload: bytes, version: int) -> E:
@@ -89,12 +86,11 @@ class Codec:
         kind: str,
         version: int = 1,
         upcasters: Mapping[int, Upcaster] | None = None,
-        chained: bool = False,
     ) -> type[E]:
         """Register a class of events and return it.
 
-        `upcasters[n]` turns version n into n + 1; every version below `version` needs one. `chained` events are
-        hashed into the audit chain. Raises ValueError for a class, kind or set of upcasters that cannot work.
+        `upcasters[n]` turns version n into n + 1; every version below `version` needs one. Raises ValueError for a
+        class, kind or set of upcasters that cannot work.
         """
         steps = dict(upcasters or {})
         config = event_class.__struct_config__
@@ -114,7 +110,7 @@ class Codec:
             problem = f"has version {version} and needs {needed}, got {sorted(steps)}"
         if problem is not None:
             raise ValueError(f"event class {event_class.__name__} {problem}")
-        spec = Kind(event_class, kind, version, steps, chained=chained)
+        spec = Kind(event_class, kind, version, steps)
         self._by_name[kind] = spec  # type: ignore[assignment]  # one registry holds kinds of every class
         self._by_class[event_class] = spec  # type: ignore[assignment]  # as above
         return event_class

@@ -117,8 +117,9 @@ class Environment:
     The lock keeps those apart from a change of the map's size, which must find no transaction in the process.
     """
 
-    def __init__(self, env: lmdb.Environment, directory: Path) -> None:
+    def __init__(self, env: lmdb.Environment, directory: Path, max_dbs: int) -> None:
         self.env = env
+        self._max_dbs = max_dbs
         self.data_path = directory / DATA_FILE
         self.map_lock = threading.Lock()
         self._databases: dict[str, lmdb._Database] = {}
@@ -222,6 +223,19 @@ class Environment:
         except lmdb.Error as error:
             raise read_error(error, self.data_path) from error
         return blocks
+
+    def ensure_readable(self) -> None:
+        """Open the file anew, for reading, if a failed write of its head made LMDB refuse everything."""
+        try:
+            with self.map_lock, self.env.begin():
+                return
+        except lmdb.PanicError:
+            pass
+        with self.map_lock:
+            self.env.close()
+            directory = str(self.data_path.parent)
+            self.env = lmdb.open(directory, readonly=True, create=False, map_size=0, max_dbs=self._max_dbs)
+            self.open_tables(tuple(self._databases), None, create=False)
 
     def close(self) -> None:
         """Close the environment; no call may follow."""

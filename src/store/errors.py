@@ -130,3 +130,7 @@ class UnknownTable(SchemaError):
 
 class InvalidKey(SchemaError):
     """A key is empty or longer than the store can index."""
+
+
+class InvalidValue(SchemaError):
+    """The value of a row is not bytes."""

@@ -16,19 +16,29 @@ from typing import Self
 
 import trio
 
-from .audit import AUDIT_HEAD_KEY, START, AuditHead, pack_row
+from .audit import AUDIT_HEAD_KEY, START, AuditHead, AuditRecord, pack_row
 from .batch import TABLES_OF_THE_STORE, Batch, Disk
 from .errors import (
     EntriesArchived,
     FailureReason,
     InvalidKey,
+    InvalidValue,
     StoreClosed,
     StoreFailed,
     StoreForked,
     UnknownTable,
 )
 from .port import Entry, Event, Lsn
-from .reading import FIRST_LSN, decoded, entities, newest_intact, pack_number, sealed, snapshot_key, snapshot_prefix
+from .reading import (
+    FIRST_LSN,
+    decoded,
+    entities,
+    newest_intact,
+    pack_number,
+    pack_snapshot,
+    snapshot_slots,
+    unpack_snapshot,
+)
 from .schema import AUDIT, KEY_BYTES_MAX, META, SNAPSHOTS, Schema
 from .waiting import Waiting
 
@@ -136,8 +146,10 @@ class GroupJournal:
                 data = key.encode() if key.__class__ is str else key
                 if not 0 < len(data) <= KEY_BYTES_MAX:
                     raise _invalid_key(table, key)
+                if value.__class__ is not bytes and value is not None:
+                    raise _invalid_value(table, key, value)
                 puts.append((table, data, value))  # type: ignore[arg-type]  # the class test above is a fast isinstance
-            if kind.chained:
+            if kind.event_class is AuditRecord:
                 head = head.following(record)
                 puts.append((AUDIT, pack_number(head.count), pack_row(lsn, head.digest)))
         # Nothing above changed the store; nothing below can fail. So the group is atomic here, too.
@@ -156,23 +168,22 @@ class GroupJournal:
             raise self._refusal
         if not 0 < lsn <= self.last_lsn:
             raise ValueError(f"a snapshot of {entity!r} at {lsn} is outside of the journal 1..{self.last_lsn}")
-        prefix, key = snapshot_prefix(entity), snapshot_key(entity, lsn)
-        puts: list[tuple[str, bytes, bytes | None]] = [(SNAPSHOTS, key, sealed(state))]
-        kept = [old for old, _ in self._merged(SNAPSHOTS, prefix, None, None) if old != key]
-        puts.extend((SNAPSHOTS, old, None) for old in kept[:-1])
-        self._add_rows(puts)
+        slots = snapshot_slots(entity)
+        kept = [unpack_snapshot(self.get(SNAPSHOTS, slot)) for slot in slots]
+        ages = [0 if snapshot is None else snapshot[0] for snapshot in kept]
+        # A snapshot replaces the one of its own LSN, else a missing or damaged one, else the older.
+        slot = slots[ages.index(lsn if lsn in ages else min(ages))]
+        self._add_rows([(SNAPSHOTS, slot, pack_snapshot(lsn, state))])
 
     def drop_snapshots(self, entity: str) -> None:
         """Forget the snapshots of an entity that has ended."""
         if self._refusal is not None:
             raise self._refusal
-        prefix = snapshot_prefix(entity)
-        self._add_rows([(SNAPSHOTS, key, None) for key, _ in self._merged(SNAPSHOTS, prefix, None, None)])
+        self._add_rows([(SNAPSHOTS, slot, None) for slot in snapshot_slots(entity)])
 
     def _add_rows(self, puts: list[tuple[str, bytes, bytes | None]]) -> None:
-        if puts:
-            self._gathering.add([], puts)
-            self._wake.set()
+        self._gathering.add([], puts)
+        self._wake.set()
 
     # Durability.
 
@@ -356,7 +367,7 @@ class GroupJournal:
 
     def snapshot(self, entity: str) -> tuple[Lsn, bytes] | None:
         """Return the newest intact snapshot of an entity, or None."""
-        return newest_intact(self._merged(SNAPSHOTS, snapshot_prefix(entity), None, None))
+        return newest_intact(self.get(SNAPSHOTS, slot) for slot in snapshot_slots(entity))
 
     def snapshots(self, prefix: str = "") -> Iterator[str]:
         """Iterate over the entities that have a snapshot."""
@@ -373,5 +384,12 @@ def _bytes(text: bytes | str) -> bytes:
 def _invalid_key(table: str, key: bytes | str) -> InvalidKey:
     return InvalidKey(
         f"a key of table {table!r} must have 1 to {KEY_BYTES_MAX} bytes, got {len(key)}: {key[:40]!r}; "
+        f"nothing was recorded"
+    )
+
+
+def _invalid_value(table: str, key: bytes | str, value: object) -> InvalidValue:
+    return InvalidValue(
+        f"the value of table {table!r}, key {key[:40]!r} must be bytes or None, got {type(value).__name__}; "
         f"nothing was recorded"
     )

@@ -3,24 +3,22 @@
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Literal
 
 from .batch import TABLES_OF_THE_STORE, Batch
 from .environment import Environment
 from .errors import StoreFailed
 from .group import GroupJournal
 from .lock import OwnerLock
-from .port import Lsn
+from .port import Durability, Lsn, is_synced
 from .schema import Schema
 from .writer import Settings, Writer, WriterThread
+
+__all__ = ["Durability", "LmdbStore", "open_store"]
 
 GIB = 1 << 30
 MAP_SIZE_BYTES = GIB
 MAP_SIZE_BYTES_MAX = 64 * GIB
 VERIFY_BYTES_MAX = 64 << 20
-
-Durability = Literal["fsync", "process"]
-"""What "durable" survives: a loss of power (`fsync`), or the end of the process only (`process`)."""
 
 
 class _LmdbDisk:
@@ -103,7 +101,7 @@ def open_store(
     settings = Settings(
         directory,
         schema,
-        sync=durability == "fsync",
+        sync=is_synced(durability),
         map_size_bytes=map_size_bytes,
         map_size_bytes_max=map_size_bytes_max,
         verify_bytes_max=verify_bytes_max,

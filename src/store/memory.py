@@ -8,6 +8,7 @@
 A commit takes `latency_seconds` of trio's clock, so a mock clock drives it.
 """
 
+import bisect
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ import trio
 from .batch import TABLES_OF_THE_STORE, Batch
 from .errors import FailureReason, StoreFailed, StoreLocked
 from .group import GroupJournal
-from .port import Lsn
+from .port import Durability, Lsn, is_synced
 from .reading import FIRST_LSN, decoded
 from .rows import rows_of
 from .schema import Schema
@@ -118,19 +119,55 @@ class MemoryDisk:
         return self.groups
 
 
+class _Rows:
+    """The rows of one table, in order of their keys."""
+
+    __slots__ = ("_keys", "_values")
+
+    def __init__(self) -> None:
+        self._keys: list[bytes] = []
+        self._values: dict[bytes, bytes] = {}
+
+    def get(self, key: bytes) -> bytes | None:
+        return self._values.get(key)
+
+    def put(self, key: bytes, value: bytes | None) -> None:
+        known = key in self._values
+        if value is not None:
+            self._values[key] = value
+            if not known:
+                bisect.insort(self._keys, key)
+        elif known:
+            del self._values[key]
+            del self._keys[bisect.bisect_left(self._keys, key)]
+
+    def scan(self, prefix: bytes, after: bytes | None, limit: int | None) -> list[tuple[bytes, bytes]]:
+        keys = self._keys
+        first = bisect.bisect_left(keys, prefix)
+        if after is not None:
+            first = max(first, bisect.bisect_right(keys, after))
+        rows: list[tuple[bytes, bytes]] = []
+        for place in range(first, len(keys)):
+            key = keys[place]
+            if not key.startswith(prefix) or len(rows) == limit:
+                break
+            rows.append((key, self._values[key]))
+        return rows
+
+
 class _MountedDisk:
     """A memory disk while a store has it open."""
 
-    def __init__(self, disk: MemoryDisk, schema: Schema, durability: str, owner: str) -> None:
+    def __init__(self, disk: MemoryDisk, schema: Schema, durability: Durability, owner: str) -> None:
         self.disk = disk
         self.epoch = 0
         self.first_lsn = FIRST_LSN
         self._schema = schema
         self._tables = (*schema.tables, *TABLES_OF_THE_STORE)
-        self._sync = durability == "fsync"
+        self._sync = is_synced(durability)
         self._owner = owner
         self._records: list[bytes] = []
-        self._rows: dict[str, dict[bytes, bytes]] = {table: {} for table in self._tables}
+        self._rows = {table: _Rows() for table in self._tables}
         self._done: Callable[[StoreFailed | None], None] = lambda _: None
         self._commits: trio.MemorySendChannel[_MemoryBatch] | None = None
         self.crashed = False
@@ -160,7 +197,7 @@ class _MountedDisk:
         self.disk.indexes = (schema.index_version, frozenset(schema.tables))
         if known is None or (known[0] == schema.index_version and known[1].issuperset(schema.tables)):
             return
-        emptied = [(table, key, None) for table in schema.tables for key in self._rows[table]]
+        emptied = [(table, key, None) for table in schema.tables for key, _ in self.scan(table, b"", None, None)]
         entries = decoded(schema.codec, self.records(FIRST_LSN, self.last_lsn))
         group = _Group([], [*emptied, *rows_of(schema, entries)])
         self.disk.groups.append(group)
@@ -192,19 +229,15 @@ class _MountedDisk:
         self._records += group.records
         for table, key, value in group.puts:
             # A table may be gone from the schema; its rows stay on the disk, as they would in a file.
-            rows = self._rows.setdefault(table, {})
-            if value is None:
-                rows.pop(key, None)
-            else:
-                rows[key] = value
+            if table not in self._rows:
+                self._rows[table] = _Rows()
+            self._rows[table].put(key, value)
 
     def get(self, table: str, key: bytes) -> bytes | None:
         return self._rows[table].get(key)
 
     def scan(self, table: str, prefix: bytes, after: bytes | None, limit: int | None) -> list[tuple[bytes, bytes]]:
-        rows = self._rows[table]
-        keys = sorted(key for key in rows if key.startswith(prefix) and (after is None or key > after))
-        return [(key, rows[key]) for key in keys[:limit]]
+        return self._rows[table].scan(prefix, after, limit)
 
     def records(self, start: Lsn, until: Lsn) -> Iterator[tuple[Lsn, bytes]]:
         for lsn in range(start, until + 1):
@@ -234,7 +267,7 @@ class MemoryStore(GroupJournal):
         schema: Schema,
         disk: MemoryDisk | None = None,
         *,
-        durability: str = "fsync",
+        durability: Durability = "fsync",
         on_failure: Callable[[StoreFailed], None] | None = None,
         owner: str = "owner",
     ) -> None:

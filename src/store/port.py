@@ -7,7 +7,7 @@
 """
 
 from collections.abc import Callable, Iterator
-from typing import NewType, Protocol, TypeAlias
+from typing import Literal, NewType, Protocol, TypeAlias
 
 import msgspec
 
@@ -18,6 +18,16 @@ Lsn = NewType("Lsn", int)
 
 Event: TypeAlias = msgspec.Struct
 """Events are frozen msgspec structs that a `Codec` knows by kind and version."""
+
+Durability: TypeAlias = Literal["fsync", "process"]
+"""What "durable" survives: a loss of power (`fsync`), or the end of the process only (`process`). Nothing is weaker."""
+
+
+def is_synced(durability: Durability) -> bool:
+    """Return whether a commit waits for the disk. Raises ValueError for a durability that is not one."""
+    if durability not in {"fsync", "process"}:
+        raise ValueError(f"durability must be 'fsync' or 'process', got {durability!r}")
+    return durability == "fsync"
 
 
 class Entry(msgspec.Struct, frozen=True):

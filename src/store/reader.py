@@ -24,7 +24,7 @@ from .errors import EntriesArchived, FailureReason, StoreClosed, StoreCorrupt, S
 from .files import DATA_FILE, read_header
 from .lock import LOCK_FILE, Holder, is_held, read_holder
 from .port import Entry, Lsn
-from .reading import FIRST_LSN, decoded, entities, newest_intact, snapshot_prefix, unpack_number
+from .reading import FIRST_LSN, decoded, entities, newest_intact, snapshot_slots, unpack_number
 from .schema import META, SNAPSHOTS, Schema
 
 _SPARE_TABLES = 32
@@ -34,11 +34,11 @@ _TRIES = 3
 class Reader:
     """The reading half of a store in a directory; made by `open_reader`. A context manager; see `Records`."""
 
-    def __init__(self, directory: Path, env: lmdb.Environment, schema: Schema) -> None:
+    def __init__(self, directory: Path, env: lmdb.Environment, schema: Schema, max_dbs: int) -> None:
         self._directory = directory
         self._schema = schema
         self._tables = frozenset(schema.tables)
-        self._environment: Environment | None = Environment(env, directory)
+        self._environment: Environment | None = Environment(env, directory, max_dbs)
 
     def __enter__(self) -> Self:
         return self
@@ -99,7 +99,7 @@ class Reader:
 
     def snapshot(self, entity: str) -> tuple[Lsn, bytes] | None:
         """Return the newest intact snapshot of an entity, or None."""
-        return newest_intact(self._opened.scan(SNAPSHOTS, snapshot_prefix(entity), None, None))
+        return newest_intact(self._opened.get(SNAPSHOTS, slot) for slot in snapshot_slots(entity))
 
     def snapshots(self, prefix: str = "") -> Iterator[str]:
         """Iterate over the entities that have a snapshot."""
@@ -132,13 +132,14 @@ def open_reader(path: str | Path, schema: Schema) -> Reader:
     """
     directory = Path(path)
     _inspect(directory)
+    max_dbs = len(STORE_TABLES) + len(schema.tables) + _SPARE_TABLES
     try:
         env = lmdb.open(
             str(directory),
             readonly=True,
             create=False,
             map_size=0,
-            max_dbs=len(STORE_TABLES) + len(schema.tables) + _SPARE_TABLES,
+            max_dbs=max_dbs,
             max_spare_txns=1,
         )
     except lmdb.Error as error:
@@ -147,7 +148,7 @@ def open_reader(path: str | Path, schema: Schema) -> Reader:
                 f"{directory} is already open in this process; read through the journal or reader that holds it"
             ) from error
         raise read_error(error, directory / DATA_FILE) from error
-    reader = Reader(directory, env, schema)
+    reader = Reader(directory, env, schema, max_dbs)
     try:
         _check(reader, directory)
     except BaseException:

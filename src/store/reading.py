@@ -11,6 +11,7 @@ from .schema import KEY_BYTES_MAX
 
 FIRST_LSN = Lsn(1)
 
+_SLOTS = (b"\0a", b"\0b")
 _NUMBER = struct.Struct(">Q")
 _CHECKSUM = struct.Struct(">I")
 
@@ -53,36 +54,40 @@ def decoded(codec: Codec, records: Iterable[tuple[Lsn, bytes]]) -> Iterator[Entr
         yield entry
 
 
-def snapshot_prefix(entity: str) -> bytes:
-    """Return what the keys of an entity's snapshots start with. Raises `InvalidKey`."""
+def snapshot_slots(entity: str) -> tuple[bytes, bytes]:
+    """Return the keys of the two places that hold an entity's snapshots in turn. Raises `InvalidKey`."""
     data = entity.encode()
-    if not data or b"\0" in data or len(data) + 1 + _NUMBER.size > KEY_BYTES_MAX:
+    if not data or b"\0" in data or len(data) + len(_SLOTS[0]) > KEY_BYTES_MAX:
         raise InvalidKey(
-            f"the name of an entity must have 1 to {KEY_BYTES_MAX - 1 - _NUMBER.size} bytes and no zero byte, "
+            f"the name of an entity must have 1 to {KEY_BYTES_MAX - len(_SLOTS[0])} bytes and no zero byte, "
             f"got {entity[:40]!r}"
         )
-    return data + b"\0"
+    return data + _SLOTS[0], data + _SLOTS[1]
 
 
-def snapshot_key(entity: str, lsn: Lsn) -> bytes:
-    """Return the key of one snapshot."""
-    return snapshot_prefix(entity) + pack_number(lsn)
+def pack_snapshot(lsn: Lsn, state: bytes) -> bytes:
+    """Return a snapshot behind its checksum."""
+    return sealed(pack_number(lsn) + state)
 
 
-def newest_intact(rows: Iterable[tuple[bytes, bytes]]) -> tuple[Lsn, bytes] | None:
-    """Return LSN and state of the newest of an entity's snapshots whose checksum holds."""
-    for key, value in sorted(rows, reverse=True):
-        state = unsealed(value)
-        if state is not None:
-            return Lsn(unpack_number(key[-_NUMBER.size :])), state
-    return None
+def unpack_snapshot(data: bytes | None) -> tuple[Lsn, bytes] | None:
+    """Return LSN and state of a snapshot, or None where there is none or its checksum does not hold."""
+    body = None if data is None else unsealed(data)
+    if body is None or len(body) < _NUMBER.size:
+        return None
+    return Lsn(unpack_number(body[: _NUMBER.size])), body[_NUMBER.size :]
+
+
+def newest_intact(slots: Iterable[bytes | None]) -> tuple[Lsn, bytes] | None:
+    """Return LSN and state of the newest snapshot whose checksum holds."""
+    return max((snapshot for slot in slots if (snapshot := unpack_snapshot(slot)) is not None), default=None)
 
 
 def entities(rows: Iterable[tuple[bytes, bytes]]) -> Iterator[str]:
     """Iterate over the names in the keys of snapshots, each once."""
     last = None
     for key, _ in rows:
-        name = key[: -_NUMBER.size - 1]
+        name = key[: -len(_SLOTS[0])]
         if name != last:
             last = name
             yield name.decode()

@@ -56,7 +56,9 @@ class Schema:
         if taken:
             raise ValueError(f"the tables {taken} belong to the store itself; choose other names")
         if AuditRecord not in codec:
-            codec.register(AuditRecord, kind=AUDIT_KIND, version=1, chained=True)
+            codec.register(AuditRecord, kind=AUDIT_KIND, version=1)
+        if codec.kinds[AUDIT_KIND].event_class is not AuditRecord:
+            raise ValueError(f"the kind {AUDIT_KIND!r} belongs to the store's own audit records")
 
     def rows(self, event: Event, lsn: Lsn) -> Iterable[IndexPut]:
         """Iterate over all rows that follow from an event."""

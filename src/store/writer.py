@@ -65,6 +65,7 @@ class Settings:
         self.directory = directory
         self.schema = schema
         self.tables = schema.tables
+        self.max_dbs = len(STORE_TABLES) + len(schema.tables) + SPARE_TABLES
         self.sync = sync
         self.map_size_bytes = min(map_size_bytes, map_size_bytes_max)
         self.map_size_bytes_max = map_size_bytes_max
@@ -100,7 +101,7 @@ class Writer:
         try:
             self._inspect()
             env = self._open_environment()
-            self.environment = Environment(env, settings.directory)
+            self.environment = Environment(env, settings.directory, settings.max_dbs)
             env.reader_check()
             stale_rows = self._begin_epoch(self.environment)
             self.last_lsn = self.environment.last_lsn()
@@ -133,7 +134,7 @@ class Writer:
             return lmdb.open(
                 str(self._settings.directory),
                 map_size=self._map_size_bytes,
-                max_dbs=len(STORE_TABLES) + len(self._settings.tables) + SPARE_TABLES,
+                max_dbs=self._settings.max_dbs,
                 max_readers=READERS_MAX,
                 max_spare_txns=1,
                 mode=0o600,
@@ -208,11 +209,14 @@ class Writer:
         """Commit a batch; return why it could not be."""
         try:
             self._transact(partial(self._put_batch, batch=batch))
-        except StoreFailed as failure:
-            return failure
         except Exception as error:  # noqa: BLE001  # an unknown error must stop the store, not only this thread
-            return failure_of(error, self._data_path)
-        return None
+            failure = error if isinstance(error, StoreFailed) else failure_of(error, self._data_path)
+        else:
+            return None
+        if self.environment is not None:
+            with contextlib.suppress(lmdb.Error):  # then reads say so
+                self.environment.ensure_readable()
+        return failure
 
     def _transact(self, work: Callable[["lmdb.Transaction[bytes]", Environment], object]) -> None:
         """Do work in one transaction, growing the map and starting over where it is full. Raises `StoreFailed`."""

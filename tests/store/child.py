@@ -75,6 +75,30 @@ def limited(directory: Path, size_bytes: int) -> None:
     trio.run(fill, directory, 1 << 30)
 
 
+def take_head_away(data_path: Path) -> None:
+    """Make LMDB's own descriptor for the head of its file (the synchronous one) refuse writes."""
+    for link in list(Path("/proc/self/fd").iterdir()):
+        if link.resolve() == data_path:
+            flags = Path(f"/proc/self/fdinfo/{link.name}").read_text(encoding="ascii").split("flags:\t")[1].split()[0]
+            if int(flags, 8) & os.O_DSYNC:
+                os.dup2(os.open(data_path, os.O_RDONLY), int(link.name))
+
+
+async def headless(directory: Path) -> None:
+    """Lose the head of the file, fail, and read on."""
+    store = open_store(directory, make_schema())
+    await store.start()
+    await store.wait_durable(store.append(placed("a"), placed("b"), placed("c"), at_ns=0))
+    take_head_away(directory / "data.mdb")
+    lsn = store.append(placed("d"), at_ns=0)
+    try:
+        await store.wait_durable(lsn)
+    except StoreError as error:
+        say(f"{type(error).__name__}: {error}")
+    say(f"{[entry.lsn for entry in store.read(until=store.durable_lsn)]} {store.get('open_orders', 'a')!r}")
+    await store.close()
+
+
 def read(directory: Path, until: int) -> None:
     """Read a live store until it has gone as far as told; the journal and its rows must always agree."""
     seen = 0
@@ -100,5 +124,7 @@ if __name__ == "__main__":
             trio.run(fill, directory, int(sys.argv[3]))
         case "limited":
             limited(directory, int(sys.argv[3]))
+        case "headless":
+            trio.run(headless, directory)
         case "read":
             read(directory, int(sys.argv[3]))

@@ -2,17 +2,23 @@
 
 from collections.abc import Callable, Iterable
 from functools import partial
+from pathlib import Path
+from typing import cast
 
 import pytest
 import trio
 from tallystick.store import (
+    Codec,
+    Durability,
     Entry,
     Event,
     FailureReason,
     IndexPut,
     InvalidKey,
+    InvalidValue,
     Journal,
     Lsn,
+    MemoryStore,
     Schema,
     StoreClosed,
     StoreFailed,
@@ -20,8 +26,11 @@ from tallystick.store import (
     UnknownTable,
     UnregisteredEvent,
     check_rows,
+    open_store,
     verify,
 )
+from tallystick.store.reading import unpack_snapshot
+from trio.testing import MockClock
 
 from tests.store.kit import (
     TABLES,
@@ -346,15 +355,22 @@ async def test_the_newest_snapshot_is_returned_before_and_after_its_commit(mediu
 
 
 async def test_two_snapshots_of_an_entity_are_kept(medium: Medium) -> None:
+    def kept(journal: Journal) -> list[int]:
+        return sorted(snapshot[0] for _, row in journal.scan("snapshots") if (snapshot := unpack_snapshot(row)))
+
     async with medium.store() as journal:
         journal.append(*(placed(str(number)) for number in range(9)), at_ns=0)
         for lsn in range(1, 6):
             journal.put_snapshot("a", Lsn(lsn), b"s")
+        assert kept(journal) == [4, 5]
         await journal.wait_durable(journal.last_lsn)
         for lsn in (6, 7):
             journal.put_snapshot("a", Lsn(lsn), b"s")
     async with medium.store() as journal:
-        assert [int.from_bytes(key[-8:], "big") for key, _ in journal.scan("snapshots")] == [6, 7]
+        assert kept(journal) == [6, 7]
+        journal.put_snapshot("a", Lsn(6), b"again")
+        assert kept(journal) == [6, 7]
+        assert journal.snapshot("a") == (7, b"s")
 
 
 async def test_dropped_snapshots_are_gone(medium: Medium) -> None:
@@ -374,7 +390,7 @@ async def test_a_snapshot_outside_of_the_journal_is_refused(medium: Medium) -> N
         with pytest.raises(ValueError, match="outside of the journal"):
             journal.put_snapshot("a", Lsn(1), b"")
         journal.append(placed("a"), at_ns=0)
-        for name in ("", "a\0b", "x" * 503):
+        for name in ("", "a\0b", "x" * 510):
             with pytest.raises(InvalidKey, match="name of an entity"):
                 journal.put_snapshot(name, Lsn(1), b"")
 
@@ -461,3 +477,36 @@ async def test_a_row_that_disagrees_with_the_journal_is_shown(medium: Medium) ->
     assert shown[0] == "fills[b'a'] is no row, the journal says 2 bytes b't1'"
     assert shown[1] == "fills[b't1'] is 1 bytes b'a', the journal says no row"
     assert len(shown) == 5
+
+
+async def test_a_value_that_is_not_bytes_records_nothing(medium: Medium) -> None:
+    def index(event: Event) -> Iterable[IndexPut]:
+        return (IndexPut("fills", "a", "text"),)  # type: ignore[arg-type]  # the mistake under test
+
+    async with medium.store(Schema(make_codec(), tables=TABLES, indexer=index)) as journal:
+        with pytest.raises(InvalidValue, match="table 'fills', key 'a' must be bytes or None, got str"):
+            journal.append(placed("a"), at_ns=0)
+        assert (journal.last_lsn, journal.pending) == (0, 0)
+
+
+async def test_time_need_not_pass_for_a_commit(medium: Medium, mock_clock: MockClock) -> None:
+    async with medium.store() as journal:
+        await journal.wait_durable(journal.append(placed("a"), at_ns=0))
+        assert trio.current_time() == 0.0
+
+
+def test_the_names_of_the_store_itself_are_taken() -> None:
+    with pytest.raises(ValueError, match=r"the tables \['audit', 'meta'\] belong to the store itself"):
+        Schema(make_codec(), tables=("meta", "fills", "audit"))
+    codec = Codec()
+    codec.register(Placed, kind="audit")
+    with pytest.raises(ValueError, match="'audit'"):
+        Schema(codec)
+
+
+def test_a_durability_that_is_none_is_refused(tmp_path: Path) -> None:
+    hope = cast("Durability", "hope")
+    with pytest.raises(ValueError, match="durability must be 'fsync' or 'process', got 'hope'"):
+        MemoryStore(make_schema(), durability=hope)
+    with pytest.raises(ValueError, match="durability must be 'fsync' or 'process', got 'hope'"):
+        open_store(tmp_path, make_schema(), durability=hope)

@@ -173,7 +173,7 @@ async def test_a_damaged_snapshot_falls_back_to_the_older(tmp_path: Path) -> Non
     await fill(tmp_path, 1)
     keys: list[bytes] = []
     edit(tmp_path, "snapshots", lambda txn: keys.extend(txn.cursor().iternext(values=False)))
-    edit(tmp_path, "snapshots", lambda txn: txn.put(keys[1], b"\0\0\0\0newer"))
+    edit(tmp_path, "snapshots", lambda txn: txn.put(keys[1], b"\0\0\0\0" + bytes(8) + b"newer"))
     async with open_store(tmp_path, make_schema()) as journal:
         assert journal.snapshot("e") == (1, b"older")
     edit(tmp_path, "snapshots", lambda txn: txn.put(keys[0], b"\0"))

@@ -112,6 +112,12 @@ def test_a_full_disk_fails_the_store_and_keeps_what_was_durable(tmp_path: Path) 
         subprocess.run(["umount", str(tmp_path)], check=True)
 
 
+def test_a_head_that_cannot_be_written_fails_the_store_and_reads_go_on(tmp_path: Path) -> None:
+    with child("headless", tmp_path) as owner:
+        assert line_of(owner).startswith("StoreFailed: ")
+        assert line_of(owner) == "[1, 2, 3] b'1'"
+
+
 def assert_readable(directory: Path, summary: str, reason: str) -> None:
     """The failed owner read everything durable; and so does the next."""
     notes, durable, readable = summary.rsplit(" ", 2)
