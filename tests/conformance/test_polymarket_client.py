@@ -152,7 +152,7 @@ def test_both_streams_tell_what_happens(simulator: Simulator) -> None:
 
             async def collect(handle: object, into: list[object]) -> None:
                 async for event in handle:  # type: ignore[attr-defined]
-                    into.append(event)
+                    into.append(event)  # noqa: PERF401 - what came before a cancellation has to be kept
 
             tasks = [
                 asyncio.create_task(collect(market, market_events)),

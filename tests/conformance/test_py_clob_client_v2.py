@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable
 
 import pytest
-from py_clob_client_v2.client import ClobClient
-from py_clob_client_v2.clob_types import (
+from py_clob_client_v2.client import ClobClient  # type: ignore[import-untyped]  # the client ships no types
+from py_clob_client_v2.clob_types import (  # type: ignore[import-untyped]  # the client ships no types
     AssetType,
     BalanceAllowanceParams,
     BookParams,
@@ -19,7 +19,7 @@ from py_clob_client_v2.clob_types import (
     PostOrdersV2Args,
     TradeParams,
 )
-from py_clob_client_v2.exceptions import PolyApiException
+from py_clob_client_v2.exceptions import PolyApiException  # type: ignore[import-untyped]  # the client ships no types
 
 from .conftest import Simulator
 

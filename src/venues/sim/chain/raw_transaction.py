@@ -25,7 +25,17 @@ class _Item(msgspec.Struct, frozen=True):
 
     @property
     def number(self) -> int:
+        """The item as an integer, which is written without leading zeros."""
+        if self.text[:1] == b"\x00":
+            raise RawTransactionRefused("an integer is written with leading zeros")
         return _number(self.content)
+
+    @property
+    def text(self) -> bytes:
+        """The item as a byte string, which a list is not."""
+        if self.encoding[0] >= 0xC0:
+            raise RawTransactionRefused("a list stands where a value was expected")
+        return self.content
 
 
 class _Fields(msgspec.Struct, frozen=True):
@@ -48,18 +58,19 @@ def read_raw_transaction(raw: bytes, chain_id: int) -> SentTransaction:
     try:
         fields = _read_fields(raw, chain_id)
         public_key = PublicKey.from_signature_and_message(fields.signature, fields.digest, hasher=None)
+        sender = checksum_address(keccak256(public_key.format(compressed=False)[1:])[12:])
+        target = checksum_address(fields.target) if len(fields.target) == 20 else ZERO_ADDRESS
+        effects = _effects(sender, target, fields.data)
     except RawTransactionRefused:
         raise
-    except (ValueError, IndexError) as error:
+    except Exception as error:
         raise RawTransactionRefused(f"not a signed transaction: {error}") from error
-    sender = checksum_address(keccak256(public_key.format(compressed=False)[1:])[12:])
-    target = checksum_address(fields.target) if len(fields.target) == 20 else ZERO_ADDRESS
     return SentTransaction(
         transaction=Transaction(
             transaction_hash="0x" + keccak256(raw).hex(),
             sender=sender,
             target=target,
-            effects=_effects(sender, target, fields.data),
+            effects=effects,
         ),
         nonce=fields.nonce,
     )
@@ -71,7 +82,7 @@ def _read_fields(raw: bytes, chain_id: int) -> _Fields:
         if len(items) != 12:
             raise RawTransactionRefused(f"an EIP-1559 transaction has 12 fields, got {len(items)}")
         signed_chain, recovery, r, s = (items[place].number for place in (0, 9, 10, 11))
-        nonce, target, data = items[1].number, items[5].content, items[7].content
+        nonce, target, data = items[1].number, items[5].text, items[7].text
         digest = keccak256(b"\x02" + _as_list([item.encoding for item in items[:9]]))
     elif raw[:1] >= b"\xc0":
         items = _rlp_list(raw)
@@ -81,7 +92,7 @@ def _read_fields(raw: bytes, chain_id: int) -> _Fields:
         if v < 35:
             raise RawTransactionRefused("a legacy transaction must name its chain (EIP-155)")
         signed_chain, recovery = (v - 35) // 2, (v - 35) % 2
-        nonce, target, data = items[0].number, items[3].content, items[5].content
+        nonce, target, data = items[0].number, items[3].text, items[5].text
         chain = _as_string(_minimal(signed_chain))
         digest = keccak256(_as_list([*(item.encoding for item in items[:6]), chain, b"\x80", b"\x80"]))
     else:

@@ -4,6 +4,7 @@ Answers look like a node's: quantities without leading zeros, null for what is u
 a revert, "0x" from an address without code, and "missing trie node" for state that is no longer kept.
 """
 
+import re
 from collections.abc import Callable, Mapping
 
 import msgspec
@@ -18,6 +19,7 @@ _NATIVE_BALANCE = 10 * 10**18
 _GAS_PRICE = 30 * 10**9
 _GAS_LIMIT = 200_000
 _LOGS_BLOCKS_MAX = 10_000
+_QUANTITY = re.compile(r"0x[0-9a-fA-F]{1,16}")
 
 
 class RpcError(Exception):
@@ -126,21 +128,20 @@ class RpcServer:
 
     def _number(self, tag: object, now_ms: int) -> int | None:
         """The block a tag names; None beyond the head."""
+        if isinstance(tag, Mapping) and isinstance(tag.get("blockHash"), str):
+            return self._number_of_hash(str(tag["blockHash"]), now_ms)
+        if not isinstance(tag, str):
+            raise RpcError(-32602, f"invalid argument: {tag!r} is not a block number or tag")
         if tag in {"latest", "pending"}:
             return self._head(now_ms)
         if tag in {"finalized", "safe"}:
             return min(self._chain.finalized(now_ms), self._head(now_ms))
         if tag == "earliest":
             return self._chain.rules.first_block
-        if isinstance(tag, Mapping) and isinstance(tag.get("blockHash"), str):
-            return self._number_of_hash(str(tag["blockHash"]), now_ms)
-        if isinstance(tag, str) and tag.startswith("0x"):
-            try:
-                number = int(tag, 16)
-            except ValueError:
-                raise RpcError(-32602, f"invalid argument: {tag!r} is not a block number or tag") from None
-            return number if self._chain.rules.first_block <= number <= self._head(now_ms) else None
-        raise RpcError(-32602, f"invalid argument: {tag!r} is not a block number or tag")
+        if not _QUANTITY.fullmatch(tag):
+            raise RpcError(-32602, f"invalid argument: {tag!r} is not a block number or tag")
+        number = int(tag, 16)
+        return number if self._chain.rules.first_block <= number <= self._head(now_ms) else None
 
     def _number_of_hash(self, block_hash: str, now_ms: int) -> int | None:
         head = self._head(now_ms)

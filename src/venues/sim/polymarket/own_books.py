@@ -76,9 +76,10 @@ class OwnBooks:
             rows.append(row)
         return rows
 
-    def balances(self) -> Json:
+    def balances(self) -> dict[str, dict[str, str]]:
+        """What every known wallet holds on chain now, by wallet and asset."""
         balances = self._venue.wallets.balances()
-        return {w: {asset: plain(amount) for asset, amount in held.items()} for w, held in balances.items()}
+        return {str(w): {a: plain(amount) for a, amount in held.items()} for w, held in balances.items()}
 
     def faults(self) -> list[Json]:
         now_ms = self._venue.now_ms
