@@ -8,8 +8,10 @@ from pathlib import Path
 import lmdb
 import pytest
 from tallystick.store import (
+    EntriesArchived,
     FailureReason,
     Lsn,
+    Schema,
     StoreCorrupt,
     StoreError,
     StoreFailed,
@@ -23,7 +25,7 @@ from tallystick.store import (
 from tallystick.store.environment import FORMAT_KEY
 from tallystick.store.files import file_system_of, read_header, verify_pages
 
-from tests.store.kit import exchange, filled, make_schema, placed
+from tests.store.kit import TABLES, exchange, filled, make_codec, make_schema, placed
 
 PAGE = 4096
 
@@ -181,7 +183,7 @@ async def test_a_damaged_snapshot_falls_back_to_the_older(tmp_path: Path) -> Non
         assert reader.snapshot("e") is None
 
 
-async def test_the_map_grows_by_itself_and_readers_follow(tmp_path: Path) -> None:
+async def test_the_map_grows_by_itself(tmp_path: Path) -> None:
     async with open_store(tmp_path, make_schema(), durability="process", map_size_bytes=1 << 16) as journal:
         for number in range(300):
             journal.append(*(exchange(number) for _ in range(20)), placed("o" * 400 + str(number)), at_ns=number)
@@ -198,6 +200,21 @@ async def test_a_ceiling_below_what_is_used_is_refused(tmp_path: Path) -> None:
     await fill(tmp_path)
     with pytest.raises(StoreUnsuitable, match="more than the ceiling of 65536; raise the ceiling"):
         await open_store(tmp_path, make_schema(), map_size_bytes_max=1 << 16).start()
+
+
+async def test_entries_below_the_low_water_mark_are_archived(tmp_path: Path) -> None:
+    await fill(tmp_path, 2)
+    edit(tmp_path, "meta", lambda txn: txn.put(b"first_lsn", (4).to_bytes(8, "big")))
+    says = "entry 1 was archived; the journal starts at 4"
+    async with open_store(tmp_path, make_schema()) as journal:
+        with pytest.raises(EntriesArchived, match=says):
+            journal.read()
+        assert [entry.lsn for entry in journal.read(journal.first_lsn)] == [4, 5, 6]
+    with open_reader(tmp_path, make_schema()) as reader, pytest.raises(EntriesArchived, match=says):
+        reader.read()
+    changed = Schema(make_codec(), tables=TABLES, index_version=2)
+    with pytest.raises(StoreUnsuitable, match="must be made anew, but the journal starts at 4"):
+        await open_store(tmp_path, changed).start()
 
 
 async def test_an_owner_that_was_fenced_out_writes_nothing(tmp_path: Path) -> None:

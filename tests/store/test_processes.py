@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import trio
 from tallystick.store import (
+    Lsn,
     StoreForked,
     StoreLocked,
     check_rows,
@@ -53,11 +54,18 @@ async def test_a_second_owner_is_told_the_process_that_holds_the_store(tmp_path:
         assert journal.epoch == 2
 
 
-def test_a_reader_sees_a_consistent_store_while_its_owner_writes(tmp_path: Path) -> None:
+def test_a_reader_sees_a_consistent_store_while_its_owner_writes_and_the_map_grows(tmp_path: Path) -> None:
     with child("write", tmp_path) as writer:
         assert line_of(writer) == "open 1 0"
-        with child("read", tmp_path, 20_000) as reader:
-            assert line_of(reader) == "agreed 1 True"
+        with open_reader(tmp_path, make_schema()) as reader:
+            seen = 0
+            while seen < 20_000:
+                seen = reader.last_lsn
+                assert sum(1 for _ in reader.read(until=Lsn(seen))) == seen
+                assert sum(1 for _ in reader.scan("fills")) >= seen // 3
+                assert verify(reader).intact
+            assert reader.epoch == 1
+            assert reader.owner is not None
 
 
 def test_nothing_durable_is_lost_to_kills_in_mid_commit(tmp_path: Path) -> None:
