@@ -156,7 +156,7 @@ class Supervisor(Actor):
         super().__init__()
         self._spec = spec
         self._dynamic = spec.strategy == "simple_one_for_one"
-        self._children: dict[str, Child] = {}
+        self._children: dict[str, Child] = {} if self._dynamic else {child.id: Child(child) for child in spec.children}
         self._window = RestartWindow(spec.intensity, spec.period_seconds)
         self._jobs: dict[Job, None] = {}  # a dict, because a set's order would differ from run to run
         self._current_job: Job = _NO_JOB
@@ -173,9 +173,6 @@ class Supervisor(Actor):
 
     def on_start(self) -> None:
         """Starts the children in order; the supervisor has started when the last of them has."""
-        if not self._dynamic:
-            for spec in self._spec.children:
-                self._children[spec.id] = Child(spec)
         self.defer_start_without_limit()
         self._begin(Job(self._start_all(), then=self._judge_early_ends))
 
@@ -186,6 +183,8 @@ class Supervisor(Actor):
     def _start_all(self) -> Steps:
         started: list[Child] = []
         for child in tuple(self._children.values()):
+            if child.state != "idle":
+                continue  # added by somebody before this supervisor had its first turn
             event = yield from self._start(child)
             if isinstance(event, ChildStarted):
                 started.append(child)

@@ -20,6 +20,8 @@ from tallystick.actors.kernel import (
     DomainError,
     Down,
     ExitReason,
+    LaneRule,
+    MailboxSpec,
     Reply,
     StartIgnored,
     SupervisorSpec,
@@ -72,6 +74,16 @@ class Fill(msgspec.Struct, frozen=True):
     """A venue report: must never be dropped."""
 
     number: int
+
+
+MIXED = MailboxSpec(
+    capacity=3,
+    rules=(
+        LaneRule(message_types=(Fill,), capacity=2, overflow="crash"),
+        LaneRule(message_types=(Keyed,), capacity=2, overflow="conflate"),
+    ),
+)
+"""Commands are refused, reports crash, market data conflates."""
 
 
 class Boom(Exception):
