@@ -56,6 +56,8 @@ class CountedStream:
         return data
 
     async def send_all(self, data: bytes) -> None:
+        if not data:
+            return
         # Counted before the first byte leaves: who reads less than this knows that more is coming.
         self._traffic.sent += len(data)
         await self._inner.send_all(data)

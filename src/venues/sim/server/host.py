@@ -5,6 +5,7 @@ on whatever trio stream it is given.
 """
 
 import math
+from collections.abc import Awaitable, Callable
 from itertools import count
 from typing import cast
 
@@ -12,8 +13,8 @@ import trio
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
 from hypercorn.trio.tcp_server import TCPServer
-from hypercorn.trio.worker_context import WorkerContext
-from hypercorn.typing import ASGIFramework, ConnectionState, LifespanState
+from hypercorn.trio.worker_context import TrioSingleTask, WorkerContext
+from hypercorn.typing import ASGIFramework, ConnectionState, LifespanState, TaskGroup
 from trio.abc import HalfCloseableStream
 
 from .counted_stream import CountedStream, Peer, Traffic
@@ -28,6 +29,16 @@ def _config() -> Config:
     config.include_server_header = False
     config.h11_max_incomplete_size = 1 << 16
     return config
+
+
+class _NeverIdle(TrioSingleTask):
+    """No connection is closed for being idle, so no task needs to be started and stopped around each request."""
+
+    async def restart(self, task_group: TaskGroup, action: Callable[[], Awaitable[None]]) -> None:
+        return
+
+    async def stop(self) -> None:
+        return
 
 
 class Host:
@@ -57,14 +68,16 @@ class Host:
         counted = CountedStream(stream, peer, self.traffic)
         self._streams[peer] = counted
         try:
-            await TCPServer(
+            server = TCPServer(
                 self._app,
                 self._config,
                 self._context,
                 ConnectionState(LifespanState({})),
                 # Hypercorn asks of a stream only what CountedStream has.
                 cast("trio.SSLStream[trio.SocketStream]", counted),
-            ).run()
+            )
+            server.idle_task = _NeverIdle()
+            await server.run()
         finally:
             del self._streams[peer]
 
