@@ -67,8 +67,11 @@ class AuditHead(msgspec.Struct, frozen=True):
 
     @classmethod
     def unpack(cls, data: bytes) -> "AuditHead":
-        """Return the head from its stored bytes. Raises `struct.error` where they are not one."""
-        return cls(*_HEAD.unpack(data))
+        """Return the head from its stored bytes. Raises `StoreCorrupt` where they are not one."""
+        try:
+            return cls(*_HEAD.unpack(data))
+        except struct.error as error:
+            raise StoreCorrupt(f"the head of the audit chain is damaged: {error}, got {data[:48]!r}") from error
 
 
 START = AuditHead(0, GENESIS)

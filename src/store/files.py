@@ -94,8 +94,11 @@ def check_pages(data_path: Path) -> None:
 
 
 def free_bytes(path: Path) -> int:
-    """Return how many bytes this user may still write beside `path`."""
-    stats = os.statvfs(path.parent)
+    """Return how many bytes this user may still write beside `path`; very many where that cannot be told."""
+    try:
+        stats = os.statvfs(path.parent)
+    except OSError:
+        return 1 << 62
     return stats.f_bavail * stats.f_frsize
 
 

@@ -83,12 +83,17 @@ class GroupJournal:
     async def start(self) -> None:
         """Open the disk as a new epoch. Raises `StoreUnavailable`."""
         opened = await self._disk.open(self._on_commit)
+        try:
+            head = self._disk.get(META, AUDIT_HEAD_KEY)
+            self._audit_head = START if head is None else AuditHead.unpack(head)
+        except BaseException:
+            with trio.CancelScope(shield=True):
+                await self._disk.close()
+            raise
         self.epoch = opened.epoch
         self.first_lsn = opened.first_lsn
         self.last_lsn = self.durable_lsn = opened.last_lsn
         self._gathering = self._disk.new_batch(Lsn(self.last_lsn + 1))
-        head = self._disk.get(META, AUDIT_HEAD_KEY)
-        self._audit_head = START if head is None else AuditHead.unpack(head)
         self._refusal = self._unreadable = None
         _living.add(self)
         # A system task, so that a cancelled owner can still close: it must outlive the owner's scopes.
@@ -265,16 +270,20 @@ class GroupJournal:
 
     def _drain(self) -> None:
         self._draining = True
-        try:
-            while (action := self._waiting.pop_through(self.durable_lsn)) is not None:
+        failure = None
+        while failure is None and (action := self._waiting.pop_through(self.durable_lsn)) is not None:
+            try:
                 action()
-        except Exception as error:  # noqa: BLE001  # whatever it was, the promise of order is broken: stop, and say so
-            self._draining = False
-            failure = StoreFailed(FailureReason.ACTION_RAISED, f"{type(error).__name__}: {error}")
-            failure.__cause__ = error
+            except Exception as error:  # noqa: BLE001  # whatever it was, the order is broken: stop, and say so
+                if isinstance(error, StoreClosed) and isinstance(self._refusal, StoreClosed):
+                    # While the store closes, an effect may find that it can record nothing more. So it did not
+                    # happen, its cause is durable, and the next owner takes it up from there.
+                    continue
+                failure = StoreFailed(FailureReason.ACTION_RAISED, f"{type(error).__name__}: {error}")
+                failure.__cause__ = error
+        self._draining = False
+        if failure is not None:
             self._fail(failure)
-        finally:
-            self._draining = False
 
     def _fail(self, failure: StoreFailed) -> None:
         """Stop accepting. What was not durable stays invisible: its actions never run."""

@@ -89,13 +89,15 @@ class MemoryDisk:
         return self.survivor(self.groups[: self._synced + keep])
 
     def survivor(self, groups: list[_Group]) -> "MemoryDisk":
+        """Return another disk that holds just these groups."""
         disk = MemoryDisk(latency_seconds=self.latency_seconds, capacity_bytes=self.capacity_bytes)
         disk.epoch = self.epoch
         disk.indexes = self.indexes
-        disk.groups = list(groups)  # another object of this class
+        disk.groups = list(groups)
         return disk
 
     def write(self, groups: list[_Group], *, sync: bool) -> StoreFailed | None:
+        """Take groups as one commit, all or none; return why not."""
         fault, self._fault = self._fault, None
         if fault is not None:
             return fault
@@ -112,6 +114,7 @@ class MemoryDisk:
         return None
 
     def recover(self) -> list[_Group]:
+        """Drop what was torn and return what is left."""
         intact = next((place for place, group in enumerate(self.groups) if group.torn), len(self.groups))
         del self.groups[intact:]  # a torn write was never acknowledged, so nobody has seen it
         self.used_bytes = sum(group.size_bytes for group in self.groups)
@@ -170,7 +173,7 @@ class _MountedDisk:
         self._rows = {table: _Rows() for table in self._tables}
         self._done: Callable[[StoreFailed | None], None] = lambda _: None
         self._commits: trio.MemorySendChannel[_MemoryBatch] | None = None
-        self.crashed = False
+        self.stopped = False
 
     @property
     def last_lsn(self) -> Lsn:
@@ -217,9 +220,9 @@ class _MountedDisk:
             seconds = latency() if callable(latency) else latency
             if seconds > 0:
                 await trio.sleep(seconds)
-            if self.crashed:
-                return
-            failure = self.disk.write(batch.groups, sync=self._sync)  # as above
+            if self.stopped:
+                return  # what was under way when the machine stopped never arrives
+            failure = self.disk.write(batch.groups, sync=self._sync)
             if failure is None:
                 for group in batch.groups:
                     self._apply(group)
@@ -247,6 +250,7 @@ class _MountedDisk:
         """Nothing to let go of: the child has its own copy of the memory."""
 
     def abandon(self) -> None:
+        self.stopped = True
         if self._commits is not None:
             self._commits.close()
         if self.disk.owner == self._owner:
@@ -254,9 +258,9 @@ class _MountedDisk:
 
     async def close(self) -> None:
         await trio.lowlevel.checkpoint()
-        self.abandon()
-        if not self.crashed:
+        if not self.stopped:
             self.disk.sync()
+        self.abandon()
 
 
 class MemoryStore(GroupJournal):
@@ -290,9 +294,9 @@ class MemoryStore(GroupJournal):
         kept = undurable[:keep]
         if torn and len(undurable) > keep:
             kept.append(undurable[keep]._replace(torn=True))
-        durable = self.disk.groups  # the store and its disk are one machine
-        survivor = self.disk.survivor([*durable, *kept])  # as above
-        self._mounted.crashed = True
+        durable = self.disk.groups
+        survivor = self.disk.survivor([*durable, *kept])
+        self._mounted.stopped = True
         self._on_failure = None
         self._fail(StoreFailed(FailureReason.CRASHED, f"{len(kept)} of {len(undurable)} groups reached the disk"))
         return survivor

@@ -214,7 +214,7 @@ class Writer:
         else:
             return None
         if self.environment is not None:
-            with contextlib.suppress(lmdb.Error):  # then reads say so
+            with contextlib.suppress(lmdb.Error, OSError):  # then reads say so
                 self.environment.ensure_readable()
         return failure
 
@@ -343,8 +343,10 @@ class WriterThread:
         self._report(self._opened.set)
         while (batch := self._batches.get()) is not None:
             self._report(partial(self._on_commit, self._writer.write(batch)))
-        self._writer.close()
-        self._report(self._ended.set)
+        try:
+            self._writer.close()
+        finally:
+            self._report(self._ended.set)
 
     def _report(self, message: Callable[[], object]) -> None:
         # Where the owner's run has ended, what is committed is safe and nobody is left to tell.

@@ -510,3 +510,20 @@ def test_a_durability_that_is_none_is_refused(tmp_path: Path) -> None:
         MemoryStore(make_schema(), durability=hope)
     with pytest.raises(ValueError, match="durability must be 'fsync' or 'process', got 'hope'"):
         open_store(tmp_path, make_schema(), durability=hope)
+
+
+async def test_an_action_that_can_record_nothing_more_while_closing_is_left_to_the_next_owner(medium: Medium) -> None:
+    ran: list[str] = []
+
+    def effect() -> None:
+        journal.append(placed("sent"), at_ns=1)
+        ran.append("sent")
+
+    async with medium.store() as journal:
+        journal.append(placed("a"), at_ns=0)
+        journal.when_durable(Lsn(1), effect)
+        journal.when_durable(Lsn(1), partial(ran.append, "next"))
+    assert ran == ["next"]
+    assert journal.failed is None
+    async with medium.store() as again:
+        assert again.last_lsn == 1

@@ -21,6 +21,7 @@ from tallystick.store import (
     StoreUnsuitable,
     open_reader,
     open_store,
+    verify,
 )
 from tallystick.store.environment import FORMAT_KEY
 from tallystick.store.files import file_system_of, read_header, verify_pages
@@ -200,6 +201,32 @@ async def test_a_ceiling_below_what_is_used_is_refused(tmp_path: Path) -> None:
     await fill(tmp_path)
     with pytest.raises(StoreUnsuitable, match="more than the ceiling of 65536; raise the ceiling"):
         await open_store(tmp_path, make_schema(), map_size_bytes_max=1 << 16).start()
+
+
+async def test_a_damaged_audit_head_is_refused_and_the_lock_given_back(tmp_path: Path) -> None:
+    await fill(tmp_path, 1)
+    head: list[bytes | None] = []
+    edit(tmp_path, "meta", lambda txn: head.append(txn.get(b"audit_head")))
+    edit(tmp_path, "meta", lambda txn: txn.put(b"audit_head", b"short"))
+    with pytest.raises(StoreCorrupt, match="the head of the audit chain is damaged"):
+        await open_store(tmp_path, make_schema()).start()
+    edit(tmp_path, "meta", lambda txn: txn.put(b"audit_head", head[0] or b""))
+    async with open_store(tmp_path, make_schema()) as journal:
+        assert verify(journal).intact
+
+
+async def test_an_error_nobody_thought_of_stops_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = open_store(tmp_path, make_schema(), durability="process")
+    await store.start()
+
+    def fail(*arguments: object) -> None:
+        raise KeyError("surprise")
+
+    monkeypatch.setattr("tallystick.store.writer.Writer._put_rows", fail)
+    with pytest.raises(StoreFailed, match=r"an error it does not know: writing .* failed: KeyError: 'surprise'"):
+        await store.wait_durable(store.append(placed("a"), at_ns=0))
+    assert list(store.read(until=store.durable_lsn)) == []
+    await store.close()
 
 
 async def test_entries_below_the_low_water_mark_are_archived(tmp_path: Path) -> None:

@@ -170,3 +170,23 @@ async def test_leaving_a_failed_store_raises_its_failure() -> None:
     with pytest.raises(StoreFailed, match="injected"):
         async with MemoryStore(make_schema(), disk) as journal:
             journal.append(placed("a"), at_ns=0)
+
+
+def fail(reason: str) -> None:
+    raise RuntimeError(reason)
+
+
+async def test_a_write_under_way_when_the_store_fails_never_arrives_later(autojump_clock: MockClock) -> None:
+    disk = MemoryDisk(latency_seconds=1.0)
+    journal = MemoryStore(make_schema(), disk)
+    await journal.start()
+    journal.append(placed("a"), at_ns=0)
+    journal.when_durable(Lsn(1), partial(fail, "an effect"))
+    await trio.sleep(0.5)
+    journal.append(placed("b"), at_ns=0)
+    with pytest.raises(StoreFailed, match="RuntimeError: an effect"):
+        await journal.wait_durable(Lsn(2))
+    await journal.close()
+    async with MemoryStore(make_schema(), disk) as again:
+        await trio.sleep(5)
+        assert (again.last_lsn, sum(1 for _ in again.read())) == (1, 1)
