@@ -197,9 +197,15 @@ def _read_change(raw: bytes | str | msgspec.Raw) -> LevelChanged:
         side=side(found.side),
         price=price(found.price),
         size=amount(found.size, "size"),
-        best_bid=optional_amount(found.best_bid, "best_bid"),
-        best_ask=optional_amount(found.best_ask, "best_ask"),
+        best_bid=_best(found.best_bid, "best_bid"),
+        best_ask=_best(found.best_ask, "best_ask"),
     )
+
+
+def _best(found: wire.LooseNumber, field: str) -> Decimal | None:
+    """The best price of one side. An outcome cannot cost 0 or 1: with these the venue speaks of an empty side."""
+    best = optional_amount(found, field)
+    return None if best is None or best in {0, 1} else best
 
 
 def _read_last_trade(raw: bytes | str | msgspec.Raw) -> TradeSeen:
@@ -226,8 +232,8 @@ def _read_best(raw: bytes | str | msgspec.Raw) -> BestChanged:
     found = typed(raw, wire.BestBidAsk)
     return BestChanged(
         token_id=token_id(found.asset_id),
-        best_bid=optional_amount(found.best_bid, "best_bid"),
-        best_ask=optional_amount(found.best_ask, "best_ask"),
+        best_bid=_best(found.best_bid, "best_bid"),
+        best_ask=_best(found.best_ask, "best_ask"),
         at_ns=moment(found.timestamp, "timestamp"),
     )
 

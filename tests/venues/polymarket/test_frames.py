@@ -83,6 +83,14 @@ def test_every_change_of_an_event_is_read_or_refused() -> None:
     assert event.changes[0].best_ask == Decimal("0.6")
 
 
+@pytest.mark.parametrize(("bid", "ask"), [("0", "1"), ("0.000", 1)])
+def test_the_ends_of_the_price_range_stand_for_an_empty_side(bid: str, ask: str | int) -> None:
+    frame = encoded({"event_type": "best_bid_ask", "asset_id": "7", "best_bid": bid, "best_ask": ask})
+    (event,) = read_market_frame(frame)
+    assert isinstance(event, BestChanged)
+    assert (event.best_bid, event.best_ask) == (None, None)
+
+
 def test_the_best_prices_alone_are_read() -> None:
     frame = encoded({"event_type": "best_bid_ask", "asset_id": "7", "best_bid": "0.4", "best_ask": 0.5})
     (event,) = read_market_frame(frame)
