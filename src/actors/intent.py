@@ -84,10 +84,10 @@ class LegActor(TradingActor):
         for state in orders:
             match state:
                 case Done():
-                    filled += state.progress.filled
+                    filled += state.progress.stands
                     ended = ended and state.fills_outstanding <= 0
                 case Sent() | Acknowledged():
-                    filled += state.progress.filled
+                    filled += state.progress.stands
                     ended = False
                 case Computed():
                     ended = False

@@ -297,6 +297,8 @@ class OrderActor(TradingActor):
             self._correct_knowledge(state, report)
         if report.filled_quantity > state.progress.filled:
             self._await_missing_fills(state)
+            if not rest and report.status is VenueOrderStatus.FILLED:
+                return  # its fills are on their way; they end it by themselves, or the sweep asks
         if report.status.is_open:
             if rest and report.status is VenueOrderStatus.DELAYED:
                 self._ask_later(self.account.orders.query_backoff_seconds_minimum)

@@ -1,11 +1,13 @@
 """The risk actor: gathers the facts and lets the pure gates decide. What passes goes on, what does not is told why."""
 
-from ..model.identifiers import AccountId, AssetId, InstrumentId, StrategyName
+from ..model.fill import Direction
+from ..model.identifiers import AccountId, AssetId, ClientOrderId, InstrumentId, StrategyName
 from ..model.intent import AnyIntent, Intent
-from ..model.order import OrderTerms
+from ..model.money import ZERO, Quantity
+from ..model.order import Computed, OrderTerms
 from ..model.risk import ApprovedOrder, Refused, review_intent, review_order
 from ..model.risk_facts import Exposure, Gate, Market, RiskContext, RiskLimits
-from .context import Paths, TradingActor
+from .context import Context, Paths, TradingActor
 from .kernel import handles
 from .messages import IntentReviewed, OrderRefused, PlaceOrder, ReviewIntent, ReviewOrder
 
@@ -14,7 +16,15 @@ HELD = frozenset({Gate.ACCOUNT_LIVE, Gate.FRESH_DATA})
 
 
 class RiskActor(TradingActor):
-    """All pre-trade gates of the runtime. It holds nothing: the facts are the ledger's and the market board's."""
+    """All pre-trade gates of the runtime. The facts are the ledger's and the market board's.
+
+    The one thing it holds are the orders that it approved and that the ledger does not yet show as submitted: without
+    them, two slices that are reviewed in one breath would not see each other.
+    """
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self.approved: dict[ClientOrderId, OrderTerms] = {}
 
     @handles(ReviewIntent)
     def _review_intent(self, message: ReviewIntent) -> None:
@@ -30,6 +40,7 @@ class RiskActor(TradingActor):
         intent = entry.intent if entry is not None else None
         match review_order(terms, self._facts(terms.strategy, terms.account, self._around(terms, intent), intent)):
             case ApprovedOrder() as approved:
+                self.approved[terms.client_order_id] = terms
                 desk = self.context.ref(Paths.account(terms.account, "desk"))
                 # Past its time it must not go out: coverage has alerted it by then.
                 deadline = self.monotonic() + message.send_within_seconds
@@ -72,9 +83,9 @@ class RiskActor(TradingActor):
             exposures={name: self._exposure(account, name) for name in instruments if name in ledger.instruments},
             limits=settings.risk if settings is not None else RiskLimits(),
             halted=ledger.halted.get(account, ledger.halted.get(None)),
-            paused=paused or None,
+            paused=paused,
             known_intent=intent,
-            active_intents=sum(1 for _ in ledger.active_intents(strategy)),
+            active_intents=ledger.strategy(strategy).active,
             strategy_active_intents_maximum=own.active_intents_maximum if own is not None else None,
             strategy_notional_maximum=own.notional_maximum if own is not None else None,
             market_data_stale_seconds=stale_seconds,
@@ -82,7 +93,15 @@ class RiskActor(TradingActor):
 
     def _exposure(self, account: AccountId, name: InstrumentId) -> Exposure:
         ledger = self.ledger
-        buys, sells = ledger.open_quantities.get((account, name), (None, None))
+        buys, sells = ledger.open_quantities.get((account, name), (Quantity(ZERO), Quantity(ZERO)))
+        for order, terms in list(self.approved.items()):
+            if not isinstance(ledger.orders.get(order), Computed):
+                del self.approved[order]  # submitted, and counted by the ledger from there on; or withdrawn
+            elif terms.instrument == name and terms.account == account:
+                if terms.direction is Direction.BUY:
+                    buys = Quantity(buys + terms.quantity)
+                else:
+                    sells = Quantity(sells + terms.quantity)
         quote = self.context.quotes.get(name)
         market = None
         if quote is not None:
@@ -93,8 +112,6 @@ class RiskActor(TradingActor):
             )
         instrument = ledger.instruments[name]
         book = ledger.book(account, AssetId(name))
-        if buys is None or sells is None:
-            return Exposure(instrument=instrument, book=book, market=market)
         return Exposure(instrument=instrument, book=book, open_buys=buys, open_sells=sells, market=market)
 
 

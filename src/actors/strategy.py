@@ -145,5 +145,5 @@ class StrategyDesk(TradingActor):
 
     @handles(PauseStrategy)
     def _pause(self, message: PauseStrategy) -> None:
-        if not self.ledger.strategy(self.strategy).paused:
+        if self.ledger.strategy(self.strategy).paused is None:
             self.record(StrategyPaused(strategy=self.strategy, reason=message.reason, alert_id=message.alert_id))

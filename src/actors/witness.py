@@ -30,6 +30,8 @@ CADENCE, HINT = "cadence", "hint"
 JOURNAL_EVERY_NS = 600_000_000_000
 HINT_SECONDS = 3.0
 NOTHING = SignedQuantity(ZERO)
+OPENING = AssetId("the opening")
+"""Stands for all assets together, as long as there is no baseline."""
 
 
 class Observed(Value, frozen=True):
@@ -161,7 +163,12 @@ class WitnessActor(ConversingActor):
             wallet = {held.asset: held.quantity for held in observed.wallet.holdings if held.quantity}
             views.append(observed.wallet.stamp)
             if wallet != venue:
-                self._refuse_opening("venue and wallet differ", venue, wallet)
+                # One of the two may only be late: a difference must survive, as every other.
+                since = self.differing_since.setdefault(OPENING, self.now_ns())
+                if self.now_ns() - since >= self.settings.witness.settle_seconds * 1e9:
+                    self._refuse_opening("venue and wallet differ", venue, wallet)
+                else:
+                    self._look_again_soon()
                 return
         cash = self.dialect.settlement_asset
         positions = sorted(asset for asset in venue if asset != cash)
@@ -181,6 +188,7 @@ class WitnessActor(ConversingActor):
                 stamps=tuple(views),
             )
         )
+        self.differing_since.pop(OPENING, None)
         alert_id = AlertId(f"opening:{self.account}")
         self.context.ref(Paths.ALERTS).tell(Explain(alert_id=alert_id, by="the opening was adopted"))
         self.context.ref(Paths.account(self.account, "desk")).tell(OpeningKnown())

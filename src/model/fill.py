@@ -1,6 +1,5 @@
 """Executions: what identifies one, where it was seen, and whether it has settled."""
 
-from decimal import Decimal
 from enum import StrEnum
 
 from .identifiers import (
@@ -106,12 +105,6 @@ class Fill(Value, frozen=True):
     @property
     def signed_quantity(self) -> SignedQuantity:
         return SignedQuantity(self.execution.direction.sign * self.execution.quantity)
-
-    @property
-    def cash_change(self) -> Cash:
-        """What the settlement asset changed by, fee included: negative for a purchase."""
-        fee = self.execution.fee or Decimal(0)
-        return Cash(-self.execution.direction.sign * self.execution.price * self.execution.quantity - fee)
 
 
 class Unknown(Value, frozen=True, tag="unknown"):

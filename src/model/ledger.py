@@ -106,11 +106,16 @@ class AccountEntry(Value, frozen=True):
 
 
 class StrategyEntry(Value, frozen=True):
-    paused: str = ""
-    """Why it is paused; empty while it runs."""
+    paused: str | None = None
+    """Why it is paused; None while it runs."""
     accepted: int = 0
     refused: int = 0
     ended: int = 0
+
+    @property
+    def active(self) -> int:
+        """Intents that were accepted and have no terminal report yet."""
+        return self.accepted - self.ended
 
 
 class LedgerState(Value, frozen=True):
@@ -295,7 +300,7 @@ class Ledger:
             self._hold(fill, _booked if execution.settlement is Settlement.CONFIRMED else _entered)
         if fill.strategy is not None:
             key = (fill.strategy, execution.instrument)
-            self.positions[key] = self.positions.get(key, Position.flat(execution.instrument)).plus(fill)
+            self.positions[key] = (self.positions.get(key) or self._flat(execution.instrument)).plus(fill)
         if not execution.settlement.is_final:
             self.unsettled[execution.key] = fill
             if fill.client_order_id is not None:
@@ -303,7 +308,22 @@ class Ledger:
                 self._unsettled_by_order[fill.client_order_id] = count + 1
         if fill.client_order_id is not None and fill.client_order_id in self.orders:
             self._order_event(event, at_ns)
+            if execution.settlement is Settlement.REVERSED:
+                self._reverse_in_order(fill)
             self._let_go_of_order(fill.client_order_id)
+
+    def _flat(self, instrument: InstrumentId) -> Position:
+        known = self.instruments.get(instrument)
+        if known is None:
+            return Position.flat(instrument)
+        return Position.flat(instrument, settlement_asset=known.settlement_asset, multiplier=known.multiplier)
+
+    def _reverse_in_order(self, fill: Fill) -> None:
+        """The venue goes on counting the execution; what the strategy has of its order is less by it."""
+        order = fill.client_order_id
+        state = None if order is None else self.orders.get(order)
+        if order is not None and isinstance(state, (Sent, Acknowledged, Done)):
+            self.orders[order] = state.reversed(fill.execution.quantity)
 
     def _settle(self, event: FillSettled) -> None:
         fill = self.unsettled.get(event.key)
@@ -318,6 +338,8 @@ class Ledger:
             return
         del self.unsettled[event.key]
         self._hold(fill, _confirmed if event.settlement is Settlement.CONFIRMED else _reversed)
+        if event.settlement is Settlement.REVERSED:
+            self._reverse_in_order(fill)
         if fill.strategy is not None:
             key = (fill.strategy, fill.execution.instrument)
             self.positions[key] = self.positions[key].settled(fill, event.settlement)
@@ -334,7 +356,19 @@ class Ledger:
         """Change the account's book by the fill: the instrument itself, and cash."""
         account = fill.execution.key.account
         self._change(account, AssetId(fill.execution.instrument), fill.signed_quantity, change)
-        self._change(account, fill.execution.fee_asset, SignedQuantity(fill.cash_change), change)
+        execution = fill.execution
+        known = self.instruments.get(execution.instrument)
+        settlement_asset = execution.fee_asset if known is None else known.settlement_asset
+        value = EXACT.multiply(execution.price, fill.signed_quantity)
+        if known is not None and known.multiplier != 1:
+            value = EXACT.multiply(value, known.multiplier)
+        fee = execution.fee or ZERO
+        if execution.fee_asset == settlement_asset:
+            self._change(account, settlement_asset, SignedQuantity(-EXACT.add(value, fee)), change)
+            return
+        self._change(account, settlement_asset, SignedQuantity(-value), change)
+        if fee:
+            self._change(account, execution.fee_asset, SignedQuantity(-fee), change)
 
     def _change(
         self,
@@ -418,7 +452,7 @@ class Ledger:
                 self.strategies[event.strategy] = msgspec.structs.replace(entry_, paused=event.reason)
             case StrategyResumed():
                 entry_ = self.strategy(event.strategy)
-                self.strategies[event.strategy] = msgspec.structs.replace(entry_, paused="")
+                self.strategies[event.strategy] = msgspec.structs.replace(entry_, paused=None)
             case OperatorHalted():
                 self.halted[event.account] = event.reason
             case OperatorResumed():

@@ -124,6 +124,9 @@ class FrameOut(Value, frozen=True):
     text: str
     redacted: str
 
+    def __repr__(self) -> str:
+        return f"FrameOut({self.redacted!r})"
+
 
 class Dialect(Protocol):
     """One account's view of one venue. Holds the account's credentials and never shows them."""

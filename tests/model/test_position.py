@@ -22,6 +22,12 @@ BUY, SELL = Direction.BUY, Direction.SELL
 FLAT = Position.flat(RAIN, settlement_asset=CASH)
 
 
+def cash_change(fill: Fill) -> Decimal:
+    """What the settlement asset changed by, fee included: negative for a purchase."""
+    execution = fill.execution
+    return -fill.signed_quantity * execution.price - (execution.fee or Decimal(0))
+
+
 def folded(*fills: Fill, start: Position = FLAT) -> Position:
     position = start
     for one in fills:
@@ -201,7 +207,7 @@ FILLS = st.lists(
 def test_quantity_and_cash_are_conserved_to_the_last_digit(fills: list[Fill]) -> None:
     position = folded(*fills)
     assert position.matched == position.confirmed == sum(one.signed_quantity for one in fills)
-    assert position.cash_matched == sum(one.cash_change for one in fills)
+    assert position.cash_matched == sum(cash_change(one) for one in fills)
     assert position.fees == sum(one.execution.fee or ZERO for one in fills)
     assert position.fees_unknown == sum(one.execution.fee is None for one in fills)
     # Profit and cost are nothing but cash told apart: realised - cost = cash before fees.
@@ -268,7 +274,7 @@ class SettlementOfFills(RuleBasedStateMachine):
         book = self.position.book
         assert book.confirmed == sum(one.signed_quantity for one in settled)
         assert book.matched == book.confirmed + book.arriving - book.leaving
-        assert self.position.cash_confirmed == sum(one.cash_change for one in settled)
+        assert self.position.cash_confirmed == sum(cash_change(one) for one in settled)
         assert book.lowest <= min(book.confirmed, book.matched) <= max(book.confirmed, book.matched) <= book.highest
 
     @invariant()
