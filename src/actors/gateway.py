@@ -170,7 +170,12 @@ class GatewayActor(TradingActor):
         except StoreFailed as failure:
             self._without_store(number, message, failure)
             return
-        self.when_durable(after, partial(self.actor_ref.tell, Durable(number=number)))
+        self.when_durable(after, partial(self._may_leave, number))
+
+    def _may_leave(self, number: int) -> None:
+        # Called by the journal: the gateway may have been stopped meanwhile, and then nothing is to leave any more.
+        if self.actor_ref.is_alive():
+            self.actor_ref.tell(Durable(number=number))
 
     def _without_store(self, number: int, message: Exchange, failure: StoreFailed) -> None:
         if message.request.cancels:
