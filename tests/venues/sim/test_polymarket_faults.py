@@ -116,6 +116,7 @@ async def test_a_frozen_stream_stays_open_and_says_nothing(sim: MemoryClient) ->
         ("rate_limited", 429, "Too Many Requests"),
         ("internal_error", 500, "internal server error"),
         ("unauthorized", 401, "Unauthorized/Invalid api key"),
+        ("geoblocked", 403, "Trading restricted in your region"),
         ("html", 502, "<!DOCTYPE html>"),
     ],
 )
@@ -354,6 +355,15 @@ async def test_dust_is_told_and_does_not_settle(sim: MemoryClient) -> None:
     await trio.sleep(10)
     assert ears.events("trade")[0]["maker_orders"][0]["matched_amount"] == "5.0000000000012"  # type: ignore[index]
     assert sim.server.books.balances()[sim.alice.address][sim.market.token_ids[0]] == "5"
+
+
+@simulated
+async def test_requests_are_judged_by_a_clock_that_can_be_wrong(sim: MemoryClient) -> None:
+    await sim.fault("skew_clock", ahead_seconds=400, seconds=60)
+    assert (await sim.http.get("/time")).json() == sim.now_seconds() + 400
+    assert (await sim.alice.call("GET", "/data/orders")).status_code == 401
+    await trio.sleep(61)
+    assert (await sim.alice.call("GET", "/data/orders")).status_code == 200
 
 
 @simulated

@@ -92,6 +92,7 @@ class RefuseRequest(RequestFault, frozen=True, kw_only=True, tag="refuse_request
         "rate_limited",
         "internal_error",
         "unauthorized",
+        "geoblocked",
         "html",
         "other",
     ]
@@ -163,6 +164,12 @@ class StallSettlement(Fault, frozen=True, kw_only=True, tag="stall_settlement"):
     """A matched trade stays MATCHED and is never mined, until everything is settled by hand."""
 
 
+class SkewClock(Fault, frozen=True, kw_only=True, tag="skew_clock"):
+    """The clock by which requests are judged, and which /time tells, is ahead of the true one (or behind it)."""
+
+    ahead_seconds: float
+
+
 class DustSizes(Fault, frozen=True, kw_only=True, tag="dust_sizes"):
     """Matched amounts are told with dust behind their last true digit (polymarket.md 9.1)."""
 
@@ -206,6 +213,7 @@ AnyFault = (
     | ChangeHash
     | StallSettlement
     | DustSizes
+    | SkewClock
     | StopFinality
     | LagNode
     | WrongChain
@@ -286,6 +294,7 @@ REFUSALS: dict[str, tuple[int, dict[str, object]]] = {
     "cancel_only": (503, {"error": "Trading is currently cancel-only. New orders are not accepted."}),
     "rate_limited": (429, {"error": "Too Many Requests"}),
     "internal_error": (500, {"error": "internal server error"}),
+    "geoblocked": (403, {"error": "Trading restricted in your region"}),
     "unauthorized": (401, {"error": "Unauthorized/Invalid api key"}),
 }
 """Status and body of the refusals that have names (polymarket.md 15)."""

@@ -185,8 +185,11 @@ class Queries:
         """Open orders, newest first; with an id that one in any state."""
         venue = self._venue
         wanted_id = query.get("id", "").lower()
-        source = venue.exchange.orders if wanted_id else venue.exchange.open_orders
-        pool = [source[OrderId(wanted_id)]] if wanted_id in source else [] if wanted_id else list(source.values())
+        if wanted_id:
+            found = venue.exchange.orders.get(OrderId(wanted_id))
+            pool = [] if found is None else [found]
+        else:
+            pool = venue.open_orders_of(holder.owner)
         hidden_after_ms = self._hidden_after_ms()
 
         def chosen(order: Order) -> bool:

@@ -13,7 +13,7 @@ from ...polymarket.auth import Credentials
 from ...polymarket.orders import ApiKey
 from ..server.http import Request, Response, error_response, json_response
 from .data_api import DataApi, QueryRefused
-from .faults import LagDataApi, RefuseRequest
+from .faults import LagDataApi, RefuseRequest, SkewClock
 from .gamma import Gamma
 from .keys import INVALID_KEY, AuthRefused, KeyHolder
 from .numbers import to_units
@@ -65,7 +65,7 @@ class Routes:
             # Markets and books.
             ("GET", "/"): lambda _r: json_response("OK"),
             ("GET", "/ok"): lambda _r: json_response("OK"),
-            ("GET", "/time"): lambda _r: json_response(venue.now_ms // 1_000),
+            ("GET", "/time"): lambda _r: json_response(self._judged_ms() // 1_000),
             ("GET", "/version"): lambda _r: json_response({"version": 2}),
             ("GET", "/book"): lambda r: json_response(self._queries.book(r.query.get("token_id"))),
             ("POST", "/books"): self._books,
@@ -142,11 +142,16 @@ class Routes:
 
     def _holder(self, request: Request, *, trades: bool = False) -> KeyHolder:
         holder = self._venue.keys.prove_holder(
-            request.headers, request.method, request.path, request.body, self._venue.now_ms
+            request.headers, request.method, request.path, request.body, self._judged_ms()
         )
         if trades and holder.read_only:
             raise AuthRefused(401, INVALID_KEY)
         return holder
+
+    def _judged_ms(self) -> int:
+        """The time by which timestamps of requests are judged."""
+        skew = self._venue.faults.shows(SkewClock, self._venue.now_ms)
+        return self._venue.now_ms + (0 if skew is None else round(skew.ahead_seconds * 1_000))
 
     def _limited(self, holder: KeyHolder, purpose: Purpose, cost: int, answer: Callable[[], Response]) -> Response:
         """The answer with the rate-limit headers on it, or 429 instead of it."""
@@ -286,7 +291,7 @@ class Routes:
     # Keys.
 
     def _create_key(self, request: Request) -> Response:
-        owner, nonce = self._venue.keys.prove_owner(request.headers, self._venue.now_ms)
+        owner, nonce = self._venue.keys.prove_owner(request.headers, self._judged_ms())
         credentials = self._venue.keys.create(owner, nonce)
         if credentials is None:
             return error_response("Could not create api key", 400)
@@ -294,7 +299,7 @@ class Routes:
         return json_response(_told(credentials))
 
     def _derive_key(self, request: Request) -> Response:
-        owner, nonce = self._venue.keys.prove_owner(request.headers, self._venue.now_ms)
+        owner, nonce = self._venue.keys.prove_owner(request.headers, self._judged_ms())
         credentials = self._venue.keys.derive(owner, nonce)
         if credentials is None:
             return error_response("Could not derive api key!", 400)

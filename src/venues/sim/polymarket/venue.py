@@ -131,6 +131,7 @@ class Venue:
         self.facts: dict[str, OrderFacts] = {}
         self.records: dict[TradeId, TradeRecord] = {}
         self.trades_of: dict[Address, list[TradeRecord]] = {}
+        self._open_of: dict[Address, dict[OrderId, Order]] = {}
         self.book_changed_ms: dict[TokenId, int] = {}
         self._traded: dict[str, Market] = {}
         self._best_told: dict[TokenId, tuple[Decimal | None, Decimal | None]] = {}
@@ -230,7 +231,15 @@ class Venue:
         if isinstance(result, Rejection):
             del self.facts[request.order_id]
             raise OrderRejected(rejection_text(result, request, entry.contract.address))
+        self._open_of.setdefault(entry.owner, {})[result.order_id] = result
         return result
+
+    def open_orders_of(self, owner: Address) -> list[Order]:
+        """An owner's resting and delayed orders, oldest first."""
+        orders = self._open_of.get(owner, {})
+        for order_id in [order_id for order_id in orders if order_id not in self.exchange.open_orders]:
+            del orders[order_id]
+        return list(orders.values())
 
     def _post_result(self, order: Order, *, defer_execution: bool) -> Json:
         """The answer to an accepted order. A deferred one names its trades without their transactions."""

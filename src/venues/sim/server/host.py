@@ -16,6 +16,7 @@ from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import TrioSingleTask, WorkerContext
 from hypercorn.typing import ASGIFramework, ConnectionState, LifespanState, TaskGroup
 from trio.abc import HalfCloseableStream
+from trio.testing import memory_stream_pair
 
 from .counted_stream import CountedStream, Peer, Traffic
 
@@ -55,7 +56,7 @@ class Host:
 
     def connect(self) -> HalfCloseableStream:
         """A new in-memory connection to the application; the returned end is the client's."""
-        client_end, server_end = trio.testing.memory_stream_pair()
+        client_end, server_end = memory_stream_pair()
         self._nursery.start_soon(self.serve_stream, server_end, ("memory", next(self._memory_ports)))
         return client_end
 
