@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tallystick.model.instrument import Instrument, RuleBroken, broken_rules, notional_of
 from tallystick.model.intent import PairLeg, Side
-from tallystick.model.money import Quantity, is_multiple
+from tallystick.model.money import EXACT, Quantity, is_multiple
 from tallystick.model.sizing import (
     SLICES_MAX,
     broken_pair_rules,
@@ -49,7 +49,7 @@ def test_a_leg_never_costs_more_than_the_notional_and_one_step_more_would(
     ):
         assert is_multiple(size, rules.quantity_step)
         assert notional_of(rules, part.limit_price, size) <= notional
-        assert notional_of(rules, part.limit_price, Quantity(size + rules.quantity_step)) > notional
+        assert notional_of(rules, part.limit_price, Quantity(EXACT.add(size, rules.quantity_step))) > notional
 
 
 def test_a_notional_too_small_for_a_leg_says_which_leg_and_how_much_is_needed() -> None:
