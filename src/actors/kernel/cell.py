@@ -16,6 +16,7 @@ from __future__ import annotations
 import logging
 import sys
 import traceback
+from _thread import get_ident
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -121,26 +122,29 @@ class PendingReply:
 
     def settle(self, value: object, error: BaseException | None = None) -> bool:
         """Queues the answer for the asker; False where it was answered or given up before."""
+        cell = self._cell
+        if get_ident() != cell.system.thread_id:
+            cell.system.call_soon(lambda: self._settle_late(value, error))
+            return True
         if self.answered:
             return False
         self.answered = True
         if self.timer is not None:
             self.timer.cancel()
-        self._cell.push(Reply(self._key, value, error), self, self._origin)
+        cell.push(Reply(self._key, value, error), self, self._origin)
         return True
 
+    def _settle_late(self, value: object, error: BaseException | None) -> None:
+        if not self.settle(value, error):
+            logger.warning("%s: an answer from another thread came too late", self._cell.path)
+
     def set(self, value: object = None) -> None:
-        """Settles with a value, from the thread of a pykka actor."""
-        self._cell.system.call_soon(lambda: self._settle_or_bury(value, None))
+        """Settles with a value, for a plain pykka actor."""
+        self.settle(value)
 
     def set_exception(self, exc_info: Any = None) -> None:
-        """Settles with an exception, by default the one being handled, from the thread of a pykka actor."""
-        error = (exc_info if exc_info is not None else sys.exc_info())[1]
-        self._cell.system.call_soon(lambda: self._settle_or_bury(None, error))
-
-    def _settle_or_bury(self, value: object, error: BaseException | None) -> None:
-        if not self.settle(value, error):
-            logger.warning("%s: a pykka actor answered too late", self._cell.path)
+        """Settles with an exception, by default the one being handled, for a plain pykka actor."""
+        self.settle(None, (exc_info if exc_info is not None else sys.exc_info())[1])
 
 
 class ActorSnapshot(msgspec.Struct, frozen=True):
@@ -901,6 +905,8 @@ class Cell:
 
     def watch(self, target: Cell) -> None:
         """Arranges exactly one ``Down`` for the end of ``target``; at once where it has ended. Idempotent."""
+        if target.system is not self.system:
+            raise ActorError(f"{self.path} cannot watch {target.path}: it lives in another actor system")
         if self.watching is None:
             self.watching = {}
         known = self.watching.get(target)

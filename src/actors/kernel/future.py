@@ -23,7 +23,6 @@ from pykka import Timeout
 from .errors import WouldBlock
 
 T = TypeVar("T")
-J = TypeVar("J")
 M = TypeVar("M")
 R = TypeVar("R")
 
@@ -232,17 +231,17 @@ class Future(pykka.Future[T]):
 
     # --- pykka's combinators, which remember what they are made of so that they can be awaited ---------------
 
-    def filter(self: pykka.Future[Iterable[J]], func: Callable[[J], bool]) -> pykka.Future[Iterable[J]]:
+    def filter(self: pykka.Future[Any], func: Callable[[Any], bool]) -> Future[Iterable[Any]]:
         return _derived(lambda timeout: list(filter(func, self.get(timeout=timeout))), self)
 
-    def join(self: pykka.Future[Any], *futures: pykka.Future[Any]) -> pykka.Future[Iterable[Any]]:
+    def join(self: pykka.Future[Any], *futures: pykka.Future[Any]) -> Future[Iterable[Any]]:
         sources = (self, *futures)
         return _derived(lambda timeout: [source.get(timeout=timeout) for source in sources], *sources)
 
     def map(self, func: Callable[[T], M]) -> Future[M]:
         return _derived(lambda timeout: func(self.get(timeout=timeout)), self)
 
-    def reduce(self: pykka.Future[Iterable[J]], func: Callable[[R, J], R], *args: R) -> pykka.Future[R]:
+    def reduce(self: pykka.Future[Any], func: Callable[[R, Any], R], *args: R) -> Future[R]:
         return _derived(lambda timeout: functools.reduce(func, self.get(timeout=timeout), *args), self)
 
 

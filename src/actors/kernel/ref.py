@@ -6,6 +6,7 @@ A ref stays valid through restarts and carries the actor's path. It is a pykka r
 
 from __future__ import annotations
 
+import math
 from _thread import get_ident
 from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
@@ -125,6 +126,8 @@ class ActorRef(pykka.ActorRef[Any]):
         Wait down the tree or along one declared direction only, or two full mailboxes wait for each other.
         """
         await trio.lowlevel.checkpoint()
+        if get_ident() != self.cell.system.thread_id:
+            raise WouldBlock(f"send() waits on the loop of {self.path} only; from another thread use tell()")
         while True:
             if not self.is_alive():
                 raise ActorDeadError(f"{self} not found")
@@ -221,6 +224,9 @@ class ActorRef(pykka.ActorRef[Any]):
         """
         future: Future[Any] = Future()
         system = self.cell.system
+        if get_ident() != system.thread_id:
+            self.ask_into(future, message, deadline=deadline)
+            return await _within(future, timeout, f"{self.path} did not answer {type(message).__name__}")
         # With nothing else going on, the actor's turn runs here and now: no switch to the dispatcher and back.
         borrowed = system.borrow_dispatcher()
         self.ask_into(future, message, deadline=deadline)
@@ -340,6 +346,14 @@ def check_cycle(current: Envelope | None, target: Cell) -> None:
 def _cycle_text(current: Envelope, target: Cell) -> str:
     way = " -> ".join([*(cell.path for cell in current.chain), current.receiver.path, target.path])
     return f"{target.path} waits for this very answer: {way}"
+
+
+async def _within(future: Future[Any], seconds: float | None, complaint: str) -> Any:
+    """Waits for an answer of a system in another thread, by this thread's own clock."""
+    with trio.move_on_after(math.inf if seconds is None else seconds):
+        return await future.wait()
+    future.settle(None, Timeout(f"{complaint} within {seconds} seconds"))
+    return future.result()
 
 
 def _was_alive(outcome: Any) -> bool:

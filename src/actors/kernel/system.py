@@ -513,14 +513,18 @@ class ActorSystem:
         return tuple(found)
 
     def end_of(self, cell: Cell) -> Future[ExitReason]:
-        """A future for the reason of a cell's end for good."""
+        """A future for the reason of a cell's end for good; from any thread."""
         future: Future[ExitReason] = Future()
-        if cell.state == "stopped":
-            future.settle(ExitReason(ExitKind.NOT_FOUND, "it had ended before"))
-        else:
-            if cell.end_waiters is None:
-                cell.end_waiters = []
-            cell.end_waiters.append(future)
+
+        def register() -> None:
+            if cell.state == "stopped":
+                future.settle(ExitReason(ExitKind.NOT_FOUND, "it had ended before"))
+            elif cell.end_waiters is None:
+                cell.end_waiters = [future]
+            else:
+                cell.end_waiters.append(future)
+
+        self.call_soon(register, otherwise=future)
         return future
 
     def record_fate(self, envelope: Envelope, lane: str, outcome: str, started_at: float | None = None) -> None:
