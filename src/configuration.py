@@ -60,6 +60,9 @@ class AccountConfiguration(Value, frozen=True):
     chain_id: int
     signature_type: int
     funder: str | None = None
+    surplus_shares_allowed: bool = False
+    """Whether an immediate purchase (IOC, FOK) may go out although at a better price it buys more shares than asked:
+    the venue bounds such orders by their cash (polymarket.md 5). Without it they are refused."""
 
 
 class Configuration(Value, frozen=True):
@@ -224,6 +227,7 @@ def _account(name: str, table: Table, file: Path) -> AccountConfiguration:
         chain_id=table.integer("chain_id", POLYMARKET_CHAINS[0], _ANY),
         signature_type=table.integer("signature_type", None, _SIGNATURE_TYPES),
         funder=table.optional_text("funder", allowed=_ADDRESS_ALLOWED),
+        surplus_shares_allowed=table.flag("surplus_shares_allowed", default=False),
     )
     if found.chain_id not in POLYMARKET_CHAINS:
         table.refuse("chain_id", " or ".join(str(chain) for chain in POLYMARKET_CHAINS))
