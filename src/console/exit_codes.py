@@ -37,8 +37,9 @@ class ExitCode(IntEnum):
     DEMO_UNLAWFUL = 40, "the demo's outcome is not what the laws demand"
     AUDIT_BROKEN = 41, "the audit chain is broken"
     NOT_FOUND = 44, "the store holds nothing, or more than one thing, of that name"
+    INTERRUPTED = 130, "interrupted from the keyboard"
 
 
 def exit_codes_help() -> str:
     """The table of codes for the help, one a line."""
-    return "\n".join(f"  {code.value:>2}  {code.meaning}" for code in ExitCode)
+    return "\n".join(f"  {code.value:>3}  {code.meaning}" for code in ExitCode)

@@ -228,6 +228,15 @@ class DayPlan(Value, frozen=True):
                     held[instrument] = Quantity(EXACT.add(held.get(instrument, ZERO), leg.quantity))
         return held
 
+    def last_mids(self) -> dict[InstrumentId, Price]:
+        """What each outcome is worth by the crowd's last quotes."""
+        mids: dict[InstrumentId, Price] = {}
+        for quotes in self.quotes:
+            market = self.market(quotes.market)
+            mid = EXACT.divide(EXACT.add(quotes.bids[0][0], quotes.asks[0][0]), Decimal(2))
+            mids[market.yes], mids[market.no] = Price(mid), Price(EXACT.subtract(ONE, mid))
+        return mids
+
     def intent(self, pair: PairPlan) -> PairIntent:
         """The intent as the strategy hands it in."""
         return _intent(
@@ -429,9 +438,7 @@ class _Draw:
                 counts = [len(sizes) for sizes in slices if isinstance(sizes, tuple)]
                 return Cash(notional), child, ((quantities[0], counts[0]), (quantities[1], counts[1]))
 
-    def _takes(
-        self, round_number: int, quantity: Quantity, children: int, struck_at: float | None
-    ) -> tuple[Take, ...]:
+    def _takes(self, round_number: int, quantity: Quantity, children: int, struck_at: float | None) -> tuple[Take, ...]:
         """Takes that add up to the leg; the last of a struck leg is at its own time."""
         child = Quantity(EXACT.divide(quantity, Decimal(children)))
         sizes = [child] * children

@@ -284,7 +284,7 @@ class _Day:
             Moment(
                 seconds=self.clock.seconds,
                 pairs_ended=ledger.strategy(STRATEGY).ended,
-                fills=ledger.account(ACCOUNT).fills,
+                fills=sum(position.fills for position in ledger.positions.values()),
                 alerts=len(ledger.alerts),
                 steps=self.steps,
             )
