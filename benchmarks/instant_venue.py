@@ -202,6 +202,8 @@ class InstantWitness(TradingActor):
 class InstantTree(TreeBuilder):
     """The tree with its venue's side replaced."""
 
+    gateway: type[InstantGateway] = InstantGateway
+
     def venue_side(self, account: AccountId) -> tuple[ChildSpec, ...]:
         def made(kind: type[TradingActor]) -> Any:
             return lambda: kind(self.context)
@@ -209,7 +211,7 @@ class InstantTree(TreeBuilder):
         connection = SupervisorSpec(
             strategy="rest_for_one",
             children=(
-                ChildSpec(id="gateway", factory=made(InstantGateway), mailbox=UNBOUNDED),
+                ChildSpec(id="gateway", factory=made(self.gateway), mailbox=UNBOUNDED),
                 ChildSpec(id="reconciler", factory=made(InstantReconciler), mailbox=UNBOUNDED),
             ),
         )
