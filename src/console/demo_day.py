@@ -9,7 +9,7 @@ from pathlib import Path
 import structlog
 
 from ..runtime import RuntimeGaveUp
-from ..testing.day import plan_day
+from ..testing.day_drawing import plan_day
 from ..testing.day_record import read_day, what_differs
 from ..testing.day_run import run_day
 from ..testing.venue_process import VenueFailed

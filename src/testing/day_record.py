@@ -70,15 +70,13 @@ def read_day(store: Path) -> DayRecord:
 
 def what_differs(plan: DayPlan, run: DayRun, record: DayRecord, *, with_faults: bool) -> tuple[str, ...]:
     """Everything that is not as the plan and the laws demand, one sentence each; empty for a lawful day."""
-    return tuple(
-        [
-            *_intents(plan, run, record),
-            *_orders(plan, run, record, with_faults=with_faults),
-            *_fills(plan, run, record),
-            *_holdings(plan, run, record),
-            *_alerts(plan, record, with_faults=with_faults),
-            *_ends(run, record),
-        ]
+    return (
+        *_intents(plan, run, record),
+        *_orders(plan, run, record, with_faults=with_faults),
+        *_fills(plan, run, record),
+        *_holdings(plan, run, record),
+        *_alerts(plan, record, with_faults=with_faults),
+        *_ends(run, record),
     )
 
 

@@ -253,7 +253,7 @@ class _Day:
     async def _settle(self, runtime: Runtime) -> None:
         """Wait until nothing is open and the three views are equal, but not for ever."""
         with trio.move_on_after(SETTLE_SECONDS_MAXIMUM):
-            while not is_settled(runtime.ledger):
+            while not is_settled(runtime.ledger):  # noqa: ASYNC110  # the ledger has no bell to ring
                 await trio.sleep(SETTLE_STEP_SECONDS)
             self.settled = True
 

@@ -15,8 +15,8 @@ CROWD, FLOW = "crowd", "flow"
 
 STRIKE_EARLIER_SECONDS = 0.2
 SILENCE_SECONDS = 12.0
-"""Longer than a trade takes to settle, so that none of its frames gets through; shorter than the runtime's patience with
-a silent stream, so that the connection looks healthy throughout."""
+"""Longer than a trade takes to settle, so that none of its frames gets through; shorter than the runtime's patience
+with a silent stream, so that the connection looks healthy throughout."""
 CUT_SECONDS = 5.0
 
 

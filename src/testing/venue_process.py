@@ -84,7 +84,7 @@ def venue_process(arguments: Sequence[str], *, log: Path) -> Iterator[VenueProce
     """
     command = [sys.executable, "-m", "tallystick.venues.sim", "polymarket", "--until-stdin-closes", *arguments]
     with log.open("ab") as errors:
-        child = subprocess.Popen(
+        child = subprocess.Popen(  # noqa: S603  # this very interpreter, with arguments made here
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, start_new_session=True
         )
     try:
