@@ -6,7 +6,7 @@ the host bridge's own, so that host code which raises or blocks hurts nobody but
 """
 
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from enum import StrEnum
 
 import msgspec
@@ -124,26 +124,24 @@ class Ticket:
                 raise TicketClosed(f"the runtime ended while intent {self.intent_id} was at work")
             return self._reports[position]
 
-    async def __aiter__(self) -> AsyncIterator[Report]:
-        """The reports as they come, for hosts under trio."""
-        position = 0
-        while True:
-            while len(self._reports) <= position:
-                if self._closed:
-                    raise TicketClosed(f"the runtime ended while intent {self.intent_id} was at work")
-                await self._arrived.wait()
-            report = self._reports[position]
-            position += 1
-            yield report
-            if report.is_last:
-                return
+    def __aiter__(self) -> "Following":
+        """The reports as they come, for hosts under trio. It may be left at any report."""
+        return Following(self)
+
+    async def report_at(self, position: int) -> Report:
+        """Await the report at a place, counted from 0. Raises `TicketClosed`."""
+        while len(self._reports) <= position:
+            if self._closed:
+                raise TicketClosed(f"the runtime ended while intent {self.intent_id} was at work")
+            await self._arrived.wait()
+        return self._reports[position]
 
     async def ended_async(self) -> Report:
         """Await the terminal report."""
-        async for report in self:
-            if report.is_last:
-                return report
-        raise AssertionError("the reports end with the terminal one")
+        position = 0
+        while not (report := await self.report_at(position)).is_last:
+            position += 1
+        return report
 
     # ---- the runtime's side, on its own loop --------------------------------------------------------------
 
@@ -170,6 +168,26 @@ class Ticket:
     def _wake(self) -> None:
         self._arrived.set()
         self._arrived = trio.Event()
+
+
+class Following:
+    """One walk over a ticket's reports. No generator: a host may leave it half-way, and nothing is left to clean up."""
+
+    def __init__(self, ticket: Ticket) -> None:
+        self._ticket = ticket
+        self._position = 0
+        self._ended = False
+
+    def __aiter__(self) -> "Following":
+        return self
+
+    async def __anext__(self) -> Report:
+        if self._ended:
+            raise StopAsyncIteration
+        report = await self._ticket.report_at(self._position)
+        self._position += 1
+        self._ended = report.is_last
+        return report
 
 
 class Receipt:
