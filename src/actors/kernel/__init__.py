@@ -9,7 +9,6 @@ from __future__ import annotations
 from pykka import ActorDeadError, Timeout
 
 from .actor import Actor, handles
-from .cell import ActorSnapshot
 from .clock import Clock, TrioClock
 from .dead_letters import DeadLetter, DeadLetterKind, DeadLetters
 from .errors import (
@@ -66,6 +65,7 @@ from .reports import (
     SupervisorGaveUp,
     TasksAbandoned,
 )
+from .snapshot import ActorSnapshot
 from .spec import (
     IMMEDIATELY,
     UNLIMITED,

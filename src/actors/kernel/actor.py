@@ -31,7 +31,8 @@ from pykka.messages import ProxyCall, ProxyGetAttr, ProxySetAttr, _ActorStop
 from .errors import ActorError, NoActorSystem, TaskCrashed, WatchedActorDied
 from .future import Future
 from .messages import NORMAL, Down, Envelope, ExitKind, ExitReason, Reply, Restarted, Stop, TaskDone, TaskFailed
-from .ref import ActorRef, Inbox, check_cycle
+from .questions import ask_for_reply
+from .ref import ActorRef, Inbox
 from .spec import ChildSpec
 from .timers import Timer
 
@@ -322,11 +323,12 @@ class Actor(_PykkaActor):
         """
         if not seconds >= 0:
             raise ValueError(f"{self.path}: a timer needs a delay of >= 0 seconds, not {seconds}")
-        return self._cell.arm_timer(seconds, message, key)
+        return self._cell.owned().arm_timer(seconds, message, key)
 
     def cancel_timer(self, key: Hashable) -> bool:
         """Cancels the timer of a key, even where its message is queued already; False where there is none."""
-        return self._cell.cancel_timer(key)
+        owned = self._cell.belongings
+        return owned is not None and owned.cancel_timer(key)
 
     # --- async work -------------------------------------------------------------------------------------------------
 
@@ -339,12 +341,13 @@ class Actor(_PykkaActor):
         """
         if name is None:
             name = f"{getattr(function, '__name__', 'task')}-{next(self._cell.system.ids)}"
-        self._cell.start_task(function, arguments, name)
+        self._cell.owned().start_task(function, arguments, name)
         return name
 
     def cancel_task(self, name: str) -> bool:
         """Cancels a running task, whose result is not delivered; False where none of that name runs."""
-        handle = (self._cell.tasks or {}).get(name)
+        owned = self._cell.belongings
+        handle = owned.tasks.get(name) if owned is not None else None
         if handle is None:
             return False
         handle.cancel()
@@ -366,14 +369,7 @@ class Actor(_PykkaActor):
         Works for plain pykka actors too. After ``timeout_seconds`` the reply carries pykka.Timeout, an unknown
         outcome. Raises CallCycle where the answer would have to come from an actor that waits for ours.
         """
-        cell = self._cell
-        current = cell.system.current
-        chain: tuple[Cell, ...] = ()
-        if isinstance(ref, ActorRef):
-            check_cycle(current, ref.cell)
-            if current is not None:
-                chain = (*current.chain, current.receiver)
-        cell.ask_for_reply(ref, message, key=key, timeout_seconds=timeout_seconds, deadline=deadline, chain=chain)
+        ask_for_reply(self._cell, ref, message, key, timeout_seconds, deadline)
 
     def defer_reply(self) -> Future[Any]:
         """Takes over the answering of the current ask: settle the returned future later, with ``set`` or
@@ -382,15 +378,16 @@ class Actor(_PykkaActor):
         current = self._current()
         if current is None:
             raise ActorError(f"{self.path}: only the handler of a message can defer its reply")
-        return self._cell.defer_reply(current)
+        return self._cell.owned().defer_reply(current)
 
     def watch(self, ref: ActorRef) -> None:
         """Asks for exactly one ``Down(ref, incarnation, reason)`` when the actor ends for good; idempotent."""
-        self._cell.watch(ref.cell)
+        self._cell.owned().watch(ref.cell)
 
     def unwatch(self, ref: ActorRef) -> None:
         """Withdraws a watch, and a ``Down`` that already waits."""
-        self._cell.unwatch(ref.cell)
+        if self._cell.belongings is not None:
+            self._cell.belongings.unwatch(ref.cell)
 
     def spawn(self, spec: ChildSpec, under: ActorRef | None = None) -> ActorRef:
         """Adds a child to a supervisor, by default this actor's own, and returns its ref at once.
@@ -433,7 +430,7 @@ def _stop_after_queue(actor: Actor, message: Any) -> None:
     cell = actor._cell  # noqa: SLF001 - the kernel's half of the actor
     current = cell.system.current
     if current is not None:
-        cell.add_stop_reply(current)
+        cell.keep_waiting_for_end(current)
     cell.control(Stop(message.reason if isinstance(message, _StopSelf) else NORMAL))
 
 

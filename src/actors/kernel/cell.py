@@ -14,28 +14,19 @@ what waits in the mailbox waits for the next instance. Everything here runs on t
 from __future__ import annotations
 
 import logging
-import sys
 import traceback
-from _thread import get_ident
-from collections import deque
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-import msgspec
-import pykka
-from pykka import ActorDeadError, Timeout
-from pykka._envelope import Envelope as PykkaEnvelope
+from pykka import ActorDeadError
 
+from .belongings import Belongings, Watch
 from .dead_letters import DeadLetter, DeadLetterKind
 from .errors import (
     ActorError,
     ActorRestarted,
-    DomainError,
     MailboxFull,
     MailboxOverflow,
-    MessageExpired,
-    OutcomeUnknown,
-    RestartRequested,
     StartIgnored,
     StartTimeout,
 )
@@ -44,20 +35,17 @@ from .mailbox import Mailbox
 from .messages import (
     KILLED,
     NORMAL,
-    CancelAll,
     ChildEnded,
     ChildIgnored,
     ChildStarted,
     ChildStartFailed,
     CrashActor,
-    Down,
     Envelope,
     ExitKind,
     ExitReason,
     Guard,
     Inspect,
     Kill,
-    Reply,
     ReplyTo,
     Restart,
     Restarted,
@@ -65,16 +53,15 @@ from .messages import (
     StartActor,
     Stop,
     Suspend,
-    TaskDone,
-    TaskFailed,
     TraceOff,
     TraceOn,
     crashed,
+    describe,
 )
 from .ref import ActorRef
 from .reports import CrashReport
+from .snapshot import ActorSnapshot
 from .spec import ChildSpec
-from .tasks import TaskHandle
 from .timers import Timer
 
 if TYPE_CHECKING:
@@ -85,89 +72,15 @@ logger = logging.getLogger("tallystick.actors")
 
 CellState: TypeAlias = Literal["new", "starting", "running", "suspended", "stopping", "down", "stopped"]
 
-_ALIVE = frozenset({"starting", "running", "suspended", "stopping"})
-
-
-class Watch:
-    """One actor's interest in the end of another; dead once it was told or withdrawn."""
-
-    __slots__ = ("live", "target", "watcher")
-
-    def __init__(self, watcher: Cell, target: Cell) -> None:
-        self.watcher = watcher
-        self.target = target
-        self.live = True
-
-
-class PendingReply:
-    """Where the answer to an actor's own ask arrives: settled once, delivered once, to the incarnation that asked.
-
-    It stands in for a future, in our cells and, with ``set`` and ``set_exception``, in plain pykka actors.
-    """
-
-    __slots__ = ("_cell", "_incarnation", "_key", "_origin", "answered", "timer")
-
-    def __init__(self, cell: Cell, key: Any, origin: Envelope | None) -> None:
-        self._cell = cell
-        self._incarnation = cell.incarnation
-        self._key = key
-        self._origin = origin
-        self.answered = False
-        self.timer: Timer | None = None
-
-    @property
-    def live(self) -> bool:
-        """Guards the delivery: a later incarnation knows nothing of the question."""
-        return self._cell.incarnation == self._incarnation
-
-    def settle(self, value: object, error: BaseException | None = None) -> bool:
-        """Queues the answer for the asker; False where it was answered or given up before."""
-        cell = self._cell
-        if get_ident() != cell.system.thread_id:
-            cell.system.call_soon(lambda: self._settle_late(value, error))
-            return True
-        if self.answered:
-            return False
-        self.answered = True
-        if self.timer is not None:
-            self.timer.cancel()
-        cell.push(Reply(self._key, value, error), self, self._origin)
-        return True
-
-    def _settle_late(self, value: object, error: BaseException | None) -> None:
-        if not self.settle(value, error):
-            logger.warning("%s: an answer from another thread came too late", self._cell.path)
-
-    def set(self, value: object = None) -> None:
-        """Settles with a value, for a plain pykka actor."""
-        self.settle(value)
-
-    def set_exception(self, exc_info: Any = None) -> None:
-        """Settles with an exception, by default the one being handled, for a plain pykka actor."""
-        self.settle(None, (exc_info if exc_info is not None else sys.exc_info())[1])
-
-
-class ActorSnapshot(msgspec.Struct, frozen=True):
-    """One actor as data. ``oldest_age_seconds`` is the age of its oldest waiting user message."""
-
-    path: str
-    actor_class: str
-    state: str
-    incarnation: int
-    restarts: int
-    mailbox_depth: int
-    oldest_age_seconds: float
-    tasks: tuple[str, ...]
-    timers: int
-    handled: int
+ALIVE = frozenset({"starting", "running", "suspended", "stopping"})
 
 
 class Cell:
     """One actor's place in the tree."""
 
     __slots__ = (
+        "belongings",
         "children",
-        "deferred",
         "direct",
         "end_waiters",
         "ending",
@@ -188,12 +101,9 @@ class Cell:
         "state",
         "stop_replies",
         "system",
-        "tasks",
-        "timers",
         "traced",
         "turn_ended_at",
         "watchers",
-        "watching",
     )
 
     def __init__(self, system: ActorSystem, path: str, spec: ChildSpec, parent: Cell | None) -> None:
@@ -220,11 +130,8 @@ class Cell:
         self.ending: ChildEnded | ChildStartFailed | ChildIgnored | None = None
         # The rest is made when first needed: most actors have none of it.
         self.children: dict[str, Cell] | None = None
-        self.tasks: dict[str, TaskHandle] | None = None
-        self.timers: dict[Any, Timer] | None = None
+        self.belongings: Belongings | None = None
         self.watchers: dict[Cell, Watch] | None = None
-        self.watching: dict[Cell, Watch] | None = None
-        self.deferred: dict[Future[Any], Envelope] | None = None
         self.stop_replies: list[ReplyTo] | None = None
         self.end_waiters: list[Future[ExitReason]] | None = None
 
@@ -254,11 +161,12 @@ class Cell:
                 envelope.reply_to.settle(None, MailboxFull(f"{self.path}: a newer message took this one's place"))
             return
         detail = f"{self.path} has {len(self.mailbox.user or ())} messages waiting"
-        self._dead_letter(envelope, DeadLetterKind.REFUSED, detail)
+        self.dead_letter(envelope, DeadLetterKind.REFUSED, detail)
         self.system.record_fate(envelope, "user", "refused")
         if admission == "overflow":
             overflow = MailboxOverflow(f"{detail}; {type(envelope.message).__name__} must not be dropped")
-            self.control(CrashActor(overflow))
+            if self.receptive or self.state == "suspended":  # otherwise the next incarnation resynchronises anyhow
+                self.control(CrashActor(overflow, self.incarnation))
             return
         raise MailboxFull(f"{detail}; {type(envelope.message).__name__} was refused")
 
@@ -300,209 +208,12 @@ class Cell:
             self.scheduled = True
             self.system.enqueue(self)
 
-    # --- the turn ---------------------------------------------------------------------------------------------
-
-    def take_turn(self, limit: int, started_at: float, ends_at: float) -> int:
-        """Handles up to ``limit`` messages until ``ends_at``, the lanes in their order; returns how many.
-
-        A cell with work left queues itself again, behind the others. ``turn_ended_at`` says when it was done.
-        """
-        mailbox = self.mailbox
-        handled = 0
-        while True:
-            if mailbox.control:
-                self._handle_control(mailbox.control.popleft(), started_at)
-                self.turn_ended_at = self.system.now()
-                handled += 1
-            elif mailbox.supervision and self.state in _ALIVE:
-                handled += self._handle_from(mailbox.supervision, "supervision", 1, started_at, ends_at)
-            elif self.receptive and mailbox.user:
-                handled += self._handle_from(mailbox.user, "user", limit - handled, started_at, ends_at)
-            else:
-                self.scheduled = False
-                break
-            started_at = self.turn_ended_at
-            if handled >= limit or started_at >= ends_at:
-                self.scheduled = self.has_work()
-                if self.scheduled:
-                    self.system.enqueue(self)
-                break
-        self.turn_ended_at = started_at
-        self.handled += handled
-        return handled
-
     def has_work(self) -> bool:
         """Tells whether another turn would handle anything."""
         mailbox = self.mailbox
         return bool(
-            mailbox.control or (mailbox.supervision and self.state in _ALIVE) or (self.receptive and mailbox.user)
+            mailbox.control or (mailbox.supervision and self.state in ALIVE) or (self.receptive and mailbox.user)
         )
-
-    def _handle_from(self, lane: deque[Envelope], lane_name: str, limit: int, started_at: float, ends_at: float) -> int:
-        """Runs handlers to their ends, one after the other, until something else comes first; returns how many.
-
-        This loop is the cost of every message, so what cannot change within it is looked up before it.
-        """
-        system = self.system
-        mailbox = self.mailbox
-        now = system.now
-        record = system.trace.record if self.traced else _discard
-        find_handler = self.direct.get
-        receive = self.receive
-        instance = self.instance
-        path = self.path
-        incarnation = self.incarnation
-        handled = 0
-        for handled in range(1, min(limit, len(lane)) + 1):  # noqa: B007 - the count is the result
-            envelope = lane.popleft()
-            if mailbox.tracked and lane is mailbox.user:
-                mailbox.taken(envelope)
-            if (envelope.guard is None and envelope.deadline is None) or self._is_wanted(envelope, started_at):
-                message = envelope.message
-                system.current = envelope
-                try:
-                    reply = find_handler(type(message), receive)(instance, message)
-                except BaseException as error:  # noqa: BLE001 - each kind of failure has its rule there
-                    outcome = self._handler_failed(envelope, error)
-                else:
-                    outcome = "ok"
-                    reply_to = envelope.reply_to
-                    if reply_to is not None and not reply_to.settle(reply):
-                        self._dead_letter(envelope, DeadLetterKind.LATE_REPLY, "the asker had given up")
-                system.current = None
-                finished_at = now()
-                sender = envelope.sender
-                record(
-                    (
-                        "message",
-                        envelope.id,
-                        envelope.cause,
-                        envelope.root,
-                        sender.path if sender is not None else "",
-                        path,
-                        incarnation,
-                        lane_name,
-                        type(message).__name__,
-                        envelope.enqueued_at,
-                        started_at,
-                        finished_at,
-                        outcome,
-                        None,
-                    )
-                )
-                started_at = finished_at
-            if started_at >= ends_at or mailbox.control or mailbox.supervision or not self.receptive:
-                break
-        self.turn_ended_at = started_at
-        return handled
-
-    def _handler_failed(self, envelope: Envelope, error: BaseException) -> str:
-        future = envelope.reply_to
-        if isinstance(error, DomainError):
-            if future is None and self._refuse_deferred(envelope, error):
-                return "refused_by_handler"
-            if future is None:
-                # Nobody waits for the refusal; the actor is well all the same.
-                self._dead_letter(envelope, DeadLetterKind.REFUSED, f"{type(error).__name__}: {error}")
-            else:
-                future.settle(None, error)
-            return "refused_by_handler"
-        instance = self.instance
-        if future is not None and instance is not None and isinstance(error, instance.domain_errors):
-            future.settle(None, error)
-            return "refused_by_handler"
-        if isinstance(error, KeyboardInterrupt | SystemExit):
-            if future is not None:
-                future.settle(None, OutcomeUnknown(f"{self.path} was interrupted while serving the request"))
-            self.system.interrupt(error)
-            return "interrupted"
-        self._crash(error, envelope)
-        return "crashed"
-
-    def _refuse_deferred(self, envelope: Envelope, error: DomainError) -> bool:
-        """Answers with a refusal that was raised after the handler had put its reply off."""
-        for future, deferred in tuple((self.deferred or {}).items()):
-            if deferred is envelope:
-                return future.settle(None, error)
-        return False
-
-    def _is_wanted(self, envelope: Envelope, now: float) -> bool:
-        """Tells whether a guarded or dated message is still to be handled, and says why where it is not."""
-        guard = envelope.guard
-        if guard is not None:
-            if not guard.live:
-                self.system.record_fate(envelope, "user", "stale")
-                return False
-            if type(guard) is Timer and self.timers is not None:
-                self.timers.pop(guard if guard.key is None else guard.key, None)
-        deadline = envelope.deadline
-        if deadline is not None and now > deadline:
-            detail = f"its deadline passed {now - deadline:.3f} s before it could be handled"
-            self._dead_letter(envelope, DeadLetterKind.EXPIRED, detail)
-            self.system.record_fate(envelope, "user", "expired")
-            if envelope.reply_to is not None:
-                envelope.reply_to.settle(None, MessageExpired(f"{self.path}: {detail}"))
-            return False
-        return True
-
-    # --- control ----------------------------------------------------------------------------------------------
-
-    def _handle_control(self, envelope: Envelope, started_at: float) -> None:
-        message = envelope.message
-        if isinstance(message, CancelAll):
-            self._cancel_all(envelope, started_at)
-            return
-        self.system.current = envelope
-        answer: object = None
-        if isinstance(message, StartActor):
-            self._start()
-        elif isinstance(message, Stop):
-            if envelope.reply_to is not None:
-                self.add_stop_reply(envelope)
-            self._begin_stop(message.reason)
-        elif isinstance(message, Kill):
-            if envelope.reply_to is not None:
-                self.add_stop_reply(envelope)
-            self.kill()
-        elif isinstance(message, Suspend):
-            if self.state == "running":
-                self._become("suspended")
-        elif isinstance(message, Resume):
-            if self.state == "suspended":
-                self._become("running")
-        elif isinstance(message, Restart):
-            if self.state in {"running", "suspended"}:
-                self._crash(RestartRequested(message.why), None)
-        elif isinstance(message, CrashActor):
-            if self.state in {"running", "suspended", "starting"}:
-                self._crash(message.error, None)
-        elif isinstance(message, TraceOn | TraceOff):
-            self.traced = isinstance(message, TraceOn)
-        else:
-            assert isinstance(message, Inspect), message
-            answer = self.snapshot()
-        self.system.current = None
-        if envelope.reply_to is not None:
-            envelope.reply_to.settle(answer)
-        self.system.record_fate(envelope, "control", "ok", started_at)
-
-    def _cancel_all(self, envelope: Envelope, started_at: float) -> None:
-        if self.state in {"running", "suspended"}:
-            self._handle_from(deque((envelope,)), "control", 1, started_at, started_at)
-        else:
-            # No instance to tell now: the next one finds it before anything else that waits.
-            self.mailbox.push(envelope)
-            user = self.mailbox.user
-            assert user is not None
-            user.rotate(1)
-
-    def add_stop_reply(self, envelope: Envelope) -> None:
-        """Keeps the asker of a stop waiting until the incarnation has ended."""
-        future, envelope.reply_to = envelope.reply_to, None
-        if future is not None:
-            if self.stop_replies is None:
-                self.stop_replies = []
-            self.stop_replies.append(future)
 
     # --- start ------------------------------------------------------------------------------------------------
 
@@ -510,11 +221,11 @@ class Cell:
         """Asks for a new incarnation; the supervisor is told how it went."""
         if self.state == "down" and self.mailbox.spec.on_restart == "clear_reports":
             for envelope in self.mailbox.clear_reports():
-                self._dead_letter(envelope, DeadLetterKind.REFUSED, "cleared by a restart")
+                self.dead_letter(envelope, DeadLetterKind.REFUSED, "cleared by a restart")
                 self.system.record_fate(envelope, "user", "cleared")
                 if envelope.reply_to is not None:
                     envelope.reply_to.settle(None, ActorRestarted(self.path, self.incarnation))
-        self._become("starting")
+        self.become("starting")
         self.control(StartActor())
 
     def construct(self) -> None:
@@ -525,7 +236,7 @@ class Cell:
         self.direct = actor_class.direct_handlers
         self.receive = actor_class.on_receive
 
-    def _start(self) -> None:
+    def start(self) -> None:
         if self.state != "starting":
             return  # killed before its turn came
         try:
@@ -563,14 +274,17 @@ class Cell:
         self.start_deferred = Timer(0.0, None, 0, self._start_timed_out, self.system.timers)
         self.start_deferred.pending = False
 
+    def _end_start(self) -> None:
+        if self.start_deferred is not None:
+            self.start_deferred.cancel()
+            self.start_deferred = None
+
     def acknowledge_start(self) -> None:
         """Completes the start: from now on user messages are handled, and the supervisor goes on."""
         if self.state != "starting":
             return
-        if self.start_deferred is not None:
-            self.start_deferred.cancel()
-            self.start_deferred = None
-        self._become("running")
+        self._end_start()
+        self.become("running")
         if self.parent is None:
             self.system.root_started()
         else:
@@ -587,13 +301,13 @@ class Cell:
             self._conclude(ChildStartFailed(self, reason), reason)
 
     def _start_failed(self, error: BaseException) -> None:
-        detail = f"{type(error).__name__}: {error}"
+        detail = describe(error)
         logger.error("%s could not start: %s", self.path, detail, exc_info=_exc_info(error))
         self.fail_start(ExitReason(ExitKind.START_FAILED, detail, error))
 
     # --- end of an incarnation ----------------------------------------------------------------------------------
 
-    def _crash(self, error: BaseException, envelope: Envelope | None) -> None:
+    def crash(self, error: BaseException, envelope: Envelope | None) -> None:
         reason = crashed(error)
         text = "".join(traceback.format_exception(error))
         message_type = type(envelope.message).__name__ if envelope is not None else ""
@@ -614,7 +328,7 @@ class Cell:
             )
         )
         if envelope is not None:
-            self._dead_letter(envelope, DeadLetterKind.CRASH, reason.detail, error=error, text=text)
+            self.dead_letter(envelope, DeadLetterKind.CRASH, reason.detail, error=error, text=text)
             if envelope.reply_to is not None:
                 unknown = ActorRestarted(self.path, self.incarnation)
                 unknown.__cause__ = error
@@ -626,16 +340,18 @@ class Cell:
         if instance is not None:
             try:
                 instance.on_failure(type(error), error, error.__traceback__)
-            except Exception:
+            except BaseException as failure:
                 logger.exception("%s: on_failure failed", self.path)
+                if isinstance(failure, KeyboardInterrupt | SystemExit):
+                    self.system.interrupt(failure)
         self._end_incarnation(reason)
 
-    def _begin_stop(self, reason: ExitReason) -> None:
+    def begin_stop(self, reason: ExitReason) -> None:
         if self.state not in {"starting", "running", "suspended"}:
             if self.state in {"down", "stopped"}:
                 self._answer_stop()
             return
-        self._become("stopping", reason)
+        self.become("stopping", reason)
         instance = self.instance
         if instance is None or instance.prepare_stop(reason):
             self._end_incarnation(reason)
@@ -643,20 +359,25 @@ class Cell:
 
     def finish_stop(self, reason: ExitReason) -> None:
         """Goes on with a stop that ``prepare_stop`` had put off."""
-        if self.state in _ALIVE and self.ending is None:
+        if self.state in ALIVE and self.ending is None:
             self._end_incarnation(reason)
 
     def _end_incarnation(self, reason: ExitReason) -> None:
-        self._become("stopping", reason)
+        self.become("stopping", reason)
         reason = self._release(run_hook=True, reason=reason)
         self._conclude(ChildEnded(self, reason), reason)
 
     def _conclude(self, ending: ChildEnded | ChildStartFailed | ChildIgnored, reason: ExitReason) -> None:
         """Waits for the tasks of the released incarnation, which are cancelled, and then reports its end."""
-        self._become("stopping", reason)
+        self.become("stopping", reason)
         self.ending = ending
         self._kill_children()  # only a supervisor that failed has any left: nobody stops them in order
-        if not self.tasks:
+        if self.belongings is None or not self.belongings.tasks:
+            self._ended()
+
+    def tasks_ended(self, belongings: Belongings) -> None:
+        """Goes on with the end of an incarnation whose last task has unwound."""
+        if belongings is self.belongings and self.ending is not None:
             self._ended()
 
     def _kill_children(self) -> None:
@@ -671,9 +392,8 @@ class Cell:
             return
         self._release(run_hook=False, reason=KILLED)
         self._kill_children()
-        tasks, self.tasks = self.tasks, None
-        if tasks:
-            self.system.abandon(self, tuple(tasks.values()))
+        if self.belongings is not None and self.belongings.tasks:
+            self.system.abandon(self, tuple(self.belongings.tasks.values()))
         self.ending = ChildEnded(self, KILLED)
         self._ended()
 
@@ -689,23 +409,9 @@ class Cell:
                     self.system.interrupt(error)
                 if reason.is_clean:
                     reason = crashed(error)
-        if self.start_deferred is not None:
-            self.start_deferred.cancel()
-            self.start_deferred = None
-        for timer in (self.timers or {}).values():
-            timer.cancel()
-        self.timers = None
-        for watch in tuple((self.watching or {}).values()):
-            self._withdraw(watch)
-        self.watching = None
-        for task in tuple((self.tasks or {}).values()):
-            task.cancel()
-        deferred, self.deferred = self.deferred, None
-        for future in tuple(deferred or ()):
-            if reason.is_clean:
-                future.settle(None, OutcomeUnknown(f"{self.path} ended before it answered"))
-            else:
-                future.settle(None, ActorRestarted(self.path, self.incarnation))
+        self._end_start()
+        if self.belongings is not None:
+            self.belongings.release(reason)
         return reason
 
     def _ended(self) -> None:
@@ -714,16 +420,25 @@ class Cell:
         assert ending is not None, self
         reason = NORMAL if isinstance(ending, ChildIgnored) else ending.reason
         self.instance = None
+        self.belongings = None
         self.direct = {}
         self.receive = _no_receive
         self.mailbox.supervision = None
-        self._become("down", reason)
+        self.become("down", reason)
         self._answer_stop()
         if self.parent is None:
             self.close(reason)
             self.system.root_ended(reason)
         else:
             self.parent.supervise(ending)
+
+    def keep_waiting_for_end(self, envelope: Envelope) -> None:
+        """Answers the asker of a stop only when the incarnation has ended."""
+        reply_to, envelope.reply_to = envelope.reply_to, None
+        if reply_to is not None:
+            if self.stop_replies is None:
+                self.stop_replies = []
+            self.stop_replies.append(reply_to)
 
     def _answer_stop(self) -> None:
         replies, self.stop_replies = self.stop_replies, None
@@ -734,7 +449,7 @@ class Cell:
         """Ends the cell for good: what waits becomes dead letters, watchers are told, the path is free."""
         if self.state == "stopped":
             return
-        self._become("stopped", reason)
+        self.become("stopped", reason)
         self.system.forget(self)
         parent = self.parent
         if parent is not None and parent.children is not None:
@@ -742,7 +457,7 @@ class Cell:
         for envelope in self.mailbox.drain():
             self._bury(envelope)
         for watch in tuple((self.watchers or {}).values()):
-            self.tell_down(watch, reason)
+            watch.tell(reason)
         self.watchers = None
         waiters, self.end_waiters = self.end_waiters, None
         for waiter in waiters or ():
@@ -764,10 +479,10 @@ class Cell:
 
     def undeliverable(self, envelope: Envelope) -> None:
         """Records a message to an actor that has ended."""
-        self._dead_letter(envelope, DeadLetterKind.UNDELIVERABLE, "its receiver has ended")
+        self.dead_letter(envelope, DeadLetterKind.UNDELIVERABLE, "its receiver has ended")
         self.system.record_fate(envelope, "user", "undeliverable")
 
-    def _dead_letter(
+    def dead_letter(
         self,
         envelope: Envelope,
         kind: DeadLetterKind,
@@ -793,153 +508,23 @@ class Cell:
 
     def unhandled(self, envelope: Envelope) -> None:
         """Records that the actor has no handler for the message."""
-        self._dead_letter(envelope, DeadLetterKind.UNHANDLED, f"{type(self.instance).__name__} has no handler for it")
+        self.dead_letter(envelope, DeadLetterKind.UNHANDLED, f"{type(self.instance).__name__} has no handler for it")
+
+    def owned(self) -> Belongings:
+        """What this incarnation owns, made when first asked for; raises ActorError where none runs."""
+        if self.belongings is None:
+            if self.state not in {"starting", "running", "suspended"} and self.instance is None:
+                raise ActorError(f"{self.path} is {self.state} and can own nothing")
+            self.belongings = Belongings(self)
+        return self.belongings
 
     def handles(self, message_type: type) -> bool:
         """Tells whether the running instance declares a handler for a type of message."""
         return self.instance is not None and self.instance.handles_type(message_type)
 
-    # --- tasks, timers, watches, requests -----------------------------------------------------------------------
-
-    def start_task(self, function: Callable[..., Awaitable[Any]], arguments: tuple[Any, ...], name: str) -> TaskHandle:
-        """Starts async work that this incarnation owns."""
-        if self.state not in {"starting", "running", "suspended"}:
-            raise ActorError(f"{self.path} is {self.state} and cannot start the task {name!r}")
-        if self.tasks is None:
-            self.tasks = {}
-        if name in self.tasks:
-            raise ActorError(f"{self.path} already runs a task named {name!r}")
-        handle = TaskHandle(self, name, self.system.origin())
-        self.tasks[name] = handle
-        self.system.task_started()
-        self.system.nursery.start_soon(handle.run, function, arguments, name=f"{self.path}:{name}")
-        return handle
-
-    def task_ended(self, handle: TaskHandle, *, completed: bool, value: Any, error: BaseException | None) -> None:
-        """Turns the end of a task into a message, or, while the incarnation ends, into the next step of that."""
-        tasks = self.tasks
-        if tasks is None or tasks.get(handle.name) is not handle:
-            return  # abandoned by a kill
-        del tasks[handle.name]
-        if handle.live:
-            origin = handle.origin
-            if error is not None:
-                self.push(TaskFailed(handle.name, error), handle, origin)
-            elif completed:
-                self.push(TaskDone(handle.name, value), handle, origin)
-        elif error is not None:
-            logger.warning("%s: task %s failed while it was cancelled: %r", self.path, handle.name, error)
-        if self.ending is not None and not tasks:
-            self._ended()
-
-    def arm_timer(self, seconds: float, message: object, key: Hashable) -> Timer:
-        """Arms a timer of this incarnation; one with a key replaces the key's earlier one, fired or not."""
-        if self.timers is None:
-            self.timers = {}
-        elif key is not None:
-            self.cancel_timer(key)
-        system = self.system
-        origin = system.origin()
-
-        def fire(timer: Timer) -> None:
-            # It stays in the table until delivery, so that its key can still call the message back.
-            self.push(message, timer, origin)
-
-        timer = system.timers.arm(system.now() + seconds, fire, key)
-        self.timers[timer if key is None else key] = timer
-        return timer
-
-    def cancel_timer(self, key: Hashable) -> bool:
-        """Cancels a key's timer, also where its message already waits."""
-        timer = (self.timers or {}).pop(key, None)
-        if timer is None:
-            return False
-        timer.cancel()
-        return True
-
-    def ask_for_reply(
-        self,
-        ref: pykka.ActorRef[Any],
-        message: object,
-        *,
-        key: Hashable,
-        timeout_seconds: float | None,
-        deadline: float | None,
-        chain: tuple[Cell, ...],
-    ) -> None:
-        """Asks another actor; the reply, the error or the timeout comes back as one ``Reply``."""
-        system = self.system
-        pending = PendingReply(self, key, system.current)
-        if timeout_seconds is not None:
-
-            def give_up(_timer: Timer) -> None:
-                text = f"{ref} did not answer {type(message).__name__} within {timeout_seconds} seconds"
-                pending.settle(None, Timeout(text))
-
-            pending.timer = system.timers.arm(system.now() + timeout_seconds, give_up)
-        if isinstance(ref, ActorRef):
-            ref.ask_into(pending, message, deadline=deadline, chain=chain)
-        elif ref.is_alive():
-            ref.actor_inbox.put(PykkaEnvelope(message, reply_to=pending))  # type: ignore[arg-type]  # a stand-in
-        else:
-            pending.settle(None, ActorDeadError(f"{ref} not found"))
-
-    def defer_reply(self, envelope: Envelope) -> Future[Any]:
-        """Takes the reply out of the handler's hands."""
-        reply_to, envelope.reply_to = envelope.reply_to, None
-        if reply_to is None:
-            raise ActorError(f"{self.path}: {type(envelope.message).__name__} was told, nobody waits for a reply")
-        future: Future[Any] = Future()
-        if self.deferred is None:
-            self.deferred = {}
-        deferred = self.deferred
-        deferred[future] = envelope
-
-        def answer() -> None:
-            deferred.pop(future, None)
-            if not reply_to.settle(*future.outcome()):
-                self._dead_letter(envelope, DeadLetterKind.LATE_REPLY, "the asker had given up")
-
-        future.add_done_callback(lambda: self.system.call_soon(answer))
-        return future
-
-    def watch(self, target: Cell) -> None:
-        """Arranges exactly one ``Down`` for the end of ``target``; at once where it has ended. Idempotent."""
-        if target.system is not self.system:
-            raise ActorError(f"{self.path} cannot watch {target.path}: it lives in another actor system")
-        if self.watching is None:
-            self.watching = {}
-        known = self.watching.get(target)
-        if known is not None and known.live:
-            return
-        watch = Watch(self, target)
-        self.watching[target] = watch
-        if target.state == "stopped":
-            self.tell_down(watch, ExitReason(ExitKind.NOT_FOUND, "it had ended before it was watched"))
-            return
-        if target.watchers is None:
-            target.watchers = {}
-        target.watchers[self] = watch
-
-    def unwatch(self, target: Cell) -> None:
-        """Withdraws a watch; a ``Down`` that already waits in the mailbox is not delivered."""
-        watch = (self.watching or {}).pop(target, None)
-        if watch is not None:
-            self._withdraw(watch)
-
-    def tell_down(self, watch: Watch, reason: ExitReason) -> None:
-        """Queues the ``Down`` of a watch."""
-        watch.watcher.push(Down(watch.target.ref, watch.target.incarnation, reason), watch)
-
-    @staticmethod
-    def _withdraw(watch: Watch) -> None:
-        watch.live = False
-        if watch.target.watchers is not None:
-            watch.target.watchers.pop(watch.watcher, None)
-
     # --- small things ---------------------------------------------------------------------------------------------
 
-    def _become(self, state: CellState, reason: ExitReason | None = None) -> None:
+    def become(self, state: CellState, reason: ExitReason | None = None) -> None:
         if state == self.state:
             return
         self.state = state
@@ -970,6 +555,7 @@ class Cell:
     def snapshot(self) -> ActorSnapshot:
         """The actor as data."""
         oldest = self.mailbox.oldest_enqueued_at()
+        owned = self.belongings
         actor_class = type(self.instance).__name__ if self.instance is not None else ""
         return ActorSnapshot(
             path=self.path,
@@ -979,14 +565,10 @@ class Cell:
             restarts=self.restarts,
             mailbox_depth=self.mailbox.depth,
             oldest_age_seconds=0.0 if oldest is None else self.system.now() - oldest,
-            tasks=tuple(self.tasks or ()),
-            timers=len(self.timers or ()),
+            tasks=tuple(owned.tasks) if owned is not None else (),
+            timers=owned.timers_count if owned is not None else 0,
             handled=self.handled,
         )
-
-
-def _discard(_record: object) -> None:
-    """Records nothing, for an actor whose trace is off."""
 
 
 def _no_receive(_instance: object, _message: object) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from .timers import TimerHeap
+from .turn import take_turn
 
 if TYPE_CHECKING:
     from .cell import Cell
@@ -83,7 +84,7 @@ class Dispatcher:
         left = MESSAGES_PER_PASS
         while queue and left > 0 and at < ends_at:
             cell = queue.popleft()
-            left -= cell.take_turn(left, at, ends_at) or 1
+            left -= take_turn(cell, left, at, ends_at) or 1
             at = cell.turn_ended_at
 
     # --- running a pass on the asker's own task -----------------------------------------------------------------

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import functools
+import logging
 import queue
 import sys
 import threading
@@ -21,6 +22,8 @@ import trio
 from pykka import Timeout
 
 from .errors import WouldBlock
+
+logger = logging.getLogger("tallystick.actors")
 
 T = TypeVar("T")
 M = TypeVar("M")
@@ -67,7 +70,10 @@ class Future(pykka.Future[T]):
             self._callbacks = None
         if callbacks is not None:
             for callback in callbacks:
-                callback()
+                try:
+                    callback()
+                except Exception:
+                    logger.exception("a callback of a future failed")
         return True
 
     def set(self, value: T | None = None) -> None:

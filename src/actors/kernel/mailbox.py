@@ -106,6 +106,12 @@ class Mailbox:
             self.plain = None if self.tracked else self.user
         self.user.append(envelope)
 
+    def push_first(self, envelope: Envelope) -> None:
+        """Queues a message before everything else in the user lane, past its bounds."""
+        self.push(envelope)
+        assert self.user is not None
+        self.user.rotate(1)
+
     def push_control(self, envelope: Envelope) -> None:
         """Queues a control message."""
         if self.control is None:

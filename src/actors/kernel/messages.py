@@ -44,9 +44,17 @@ SHUTDOWN = ExitReason(ExitKind.SHUTDOWN)
 KILLED = ExitReason(ExitKind.KILLED)
 
 
+def describe(error: BaseException) -> str:
+    """Says an error's type and text, also where the error cannot say its text."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # noqa: BLE001 - an exception with a broken __str__ must not hide the crash it reports
+        return f"{type(error).__name__} (its text could not be made)"
+
+
 def crashed(error: BaseException) -> ExitReason:
     """Makes the reason of a crash; the detail is the error's type and text."""
-    return ExitReason(ExitKind.CRASHED, f"{type(error).__name__}: {error}", error)
+    return ExitReason(ExitKind.CRASHED, describe(error), error)
 
 
 class Guard(Protocol):
@@ -216,6 +224,7 @@ class CrashActor(msgspec.Struct, frozen=True):
     """Ends the incarnation with an error that arose outside its handlers; sent by the kernel only."""
 
     error: BaseException
+    incarnation: int
 
 
 CONTROL_MESSAGES: frozenset[type] = frozenset(

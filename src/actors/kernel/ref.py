@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     import threading
 
     from .actor import Actor
-    from .cell import ActorSnapshot, Cell
+    from .cell import Cell
+    from .snapshot import ActorSnapshot
 
 
 class ActorRef(pykka.ActorRef[Any]):
@@ -170,8 +171,8 @@ class ActorRef(pykka.ActorRef[Any]):
         system = cell.system
         if block and trio.lowlevel.in_trio_run():
             current = system.current
-            if current is not None and (cell is current.receiver or cell in current.chain):
-                raise CallCycle(_cycle_text(current, cell))
+            if current is not None:
+                check_cycle(current, cell)
             raise WouldBlock(
                 f"ask({type(message).__name__}) of {self.path} would block a trio thread: use "
                 "`await ref.ask_async(...)` in a task or `self.ask_for_reply(...)` inside a handler"
@@ -191,7 +192,6 @@ class ActorRef(pykka.ActorRef[Any]):
         self,
         reply_to: ReplyTo,
         message: object,
-        *,
         deadline: float | None = None,
         chain: tuple[Cell, ...] = (),
     ) -> None:
@@ -337,9 +337,9 @@ class Inbox:
         return self._ref.cell.mailbox.depth == 0
 
 
-def check_cycle(current: Envelope | None, target: Cell) -> None:
+def check_cycle(current: Envelope, target: Cell) -> None:
     """Raises CallCycle where ``target`` waits, up the chain of requests, for the answer of the current actor."""
-    if current is not None and (target is current.receiver or target in current.chain):
+    if target is current.receiver or target in current.chain:
         raise CallCycle(_cycle_text(current, target))
 
 

@@ -30,7 +30,7 @@ import trio
 from pykka import ActorDeadError
 
 from .actor import Actor, Constructing
-from .cell import ActorSnapshot, Cell
+from .cell import Cell
 from .clock import Clock, TrioClock
 from .dead_letters import DeadLetters
 from .dispatcher import Dispatcher
@@ -47,6 +47,7 @@ from .messages import (
 )
 from .ref import ActorRef
 from .reports import Events, TasksAbandoned
+from .snapshot import ActorSnapshot
 from .spec import ChildSpec, MailboxSpec, RestartType, SupervisorSpec
 from .supervisor import Supervisor
 from .tasks import TaskHandle, task_origin

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 if TYPE_CHECKING:
-    from .cell import Cell
+    from .belongings import Belongings
     from .messages import Envelope
+    from .system import ActorSystem
 
 task_origin: ContextVar[Envelope | None] = ContextVar("tallystick_task_origin", default=None)
 """The message whose handling started the running task: the cause of what the task sends."""
@@ -23,11 +24,12 @@ task_origin: ContextVar[Envelope | None] = ContextVar("tallystick_task_origin", 
 class TaskHandle:
     """One running task of an actor."""
 
-    __slots__ = ("_cell", "_task", "ended", "live", "name", "origin", "scope")
+    __slots__ = ("_owner", "_system", "_task", "ended", "live", "name", "origin", "scope")
 
-    def __init__(self, cell: Cell, name: str, origin: Envelope | None) -> None:
-        self._cell = cell
-        self.origin = origin
+    def __init__(self, owner: Belongings, system: ActorSystem, name: str) -> None:
+        self._owner = owner
+        self._system = system
+        self.origin: Envelope | None = system.origin()
         self._task: trio.lowlevel.Task | None = None
         self.name = name
         self.live = True
@@ -42,7 +44,7 @@ class TaskHandle:
 
     @trio.lowlevel.enable_ki_protection
     async def run(self, function: Callable[..., Awaitable[Any]], arguments: tuple[Any, ...]) -> None:
-        """Runs the function to its end and hands the outcome to the actor's cell."""
+        """Runs the function to its end and hands the outcome to its owner."""
         task_origin.set(self.origin)
         self._task = trio.lowlevel.current_task()
         value: Any = None
@@ -55,11 +57,11 @@ class TaskHandle:
         except Exception as raised:  # noqa: BLE001 - any failure of a task is its actor's to judge
             error = raised
         except (KeyboardInterrupt, SystemExit) as raised:
-            self._cell.system.interrupt(raised)
+            self._system.interrupt(raised)
         finally:
             self.ended = True
-            self._cell.system.task_unwound()
-            self._cell.task_ended(self, completed=completed, value=value, error=error)
+            self._system.task_unwound()
+            self._owner.task_ended(self, completed=completed, value=value, error=error)
 
     def where(self) -> str:
         """Says where the task waits: its name and the innermost frames, for a report about a stuck task."""

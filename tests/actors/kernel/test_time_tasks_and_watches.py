@@ -381,7 +381,7 @@ async def test_unwatching_takes_back_even_a_down_that_waits(system: ActorSystem,
     target.tell(Exit(NORMAL))
     await settle()
     assert (await ref.inspect()).mailbox_depth == 1
-    ref.cell.unwatch(target.cell)
+    ref.cell.owned().unwatch(target.cell)
     await ref.control(Resume())
     await settle()
     assert log == ["start w"]

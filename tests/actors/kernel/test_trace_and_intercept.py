@@ -253,7 +253,7 @@ async def test_a_message_delayed_past_its_receivers_end_is_a_dead_letter(system:
 async def test_the_kernels_own_messages_are_not_intercepted(system: ActorSystem, log: list[str]) -> None:
     system.intercept(lambda _: DROP)
     await system.start_child(worker("a", log, factory=Doer))
-    system.find("/a").cell.arm_timer(1, Note("a timer"), None)  # type: ignore[union-attr]
+    system.find("/a").cell.owned().arm_timer(1, Note("a timer"), None)  # type: ignore[union-attr]
     await trio.sleep(2)
     assert log == ["start a", "a timer"]
 
