@@ -147,6 +147,13 @@ class Cell:
 
     def post(self, envelope: Envelope) -> None:
         """Accepts a user message within its bound; raises MailboxFull, or ActorDeadError for an ended actor."""
+        user = self.mailbox.plain
+        if user is not None and len(user) < self.mailbox.capacity:
+            user.append(envelope)
+            if not self.scheduled:
+                self.scheduled = True
+                self.system.enqueue(self)
+            return
         if self.state == "stopped":
             self.undeliverable(envelope)
             raise ActorDeadError(f"{self.path} has ended; {type(envelope.message).__name__} was not delivered")
@@ -174,7 +181,12 @@ class Cell:
         """Queues one of the kernel's own messages for the actor, past the bounds of the user lane."""
         if self.state == "stopped":
             return
-        self.mailbox.push(self.system.make_envelope(self, message, None, None, guard, (), origin))
+        envelope = self.system.make_envelope(self, message, None, None, guard, (), origin)
+        user = self.mailbox.plain
+        if user is not None:
+            user.append(envelope)
+        else:
+            self.mailbox.push(envelope)
         if not self.scheduled:
             self.schedule()
 
