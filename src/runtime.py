@@ -18,7 +18,7 @@ import structlog
 import trio
 
 from .actors.connect import Connect, connect_tcp
-from .actors.context import Context, Paths, Recorder
+from .actors.context import Connection, Context, Paths, Recorder
 from .actors.host import HostBridge
 from .actors.kernel import (
     ActorSystem,
@@ -29,7 +29,7 @@ from .actors.kernel import (
     MailboxFull,
     TrioClock,
 )
-from .actors.messages import Dispose, LogExecutions, Raise, Submit
+from .actors.messages import CloseLeg, Dispose, LogExecutions, Raise, Submit
 from .actors.settings import AccountSettings, StrategySettings
 from .actors.ticket import IntentRejected, Receipt, Ticket
 from .actors.tree import TreeBuilder
@@ -37,9 +37,10 @@ from .configuration import Configuration
 from .credentials import load_secrets
 from .dialects import make_dialect
 from .model.alert import Alert, AlertKind, Severity
+from .model.bracket import CloseReason
 from .model.event import Event, RuntimeStarted, RuntimeStopped
 from .model.identifiers import AccountId, AlertId, IntentId, StrategyName
-from .model.intent import AnyIntent
+from .model.intent import AnyIntent, PairIntent
 from .model.ledger import Ledger
 from .model.risk import Refused
 from .model.risk_facts import Gate
@@ -154,7 +155,25 @@ class Runtime:
         desk = self._context.ref(Paths.strategy(ticket.strategy, "desk"))
         desk.tell(Dispose(intent_id=ticket.intent_id, choice=choice, note=note))
 
+    def close_intents(self) -> int:
+        """Have every intent at work cancel what is open and withdraw what was not sent; returns how many there are.
+
+        Each still ends with its terminal report, once the venue has said what became of its orders.
+        """
+        active = list(self.ledger.active_intents())
+        for entry in active:
+            intent = entry.intent
+            key = (intent.strategy, intent.intent_id)
+            actor = self._context.find(Paths.bracket(*key) if isinstance(intent, PairIntent) else Paths.leg(*key, 0))
+            if actor is not None:
+                actor.tell(CloseLeg(reason=CloseReason.OPERATOR))
+        return len(active)
+
     # ---- looking ------------------------------------------------------------------------------------------
+
+    def connection(self, account: AccountId) -> Connection:
+        """How an account is connected now."""
+        return self._context.connection(account)
 
     @property
     def ledger(self) -> Ledger:

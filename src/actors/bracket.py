@@ -62,6 +62,11 @@ class BracketActor(TradingActor):
     def _deadline(self, _message: Deadline) -> None:
         self._step(*deadline_reached(self.state))
 
+    @handles(CloseLeg)
+    def _close(self, message: CloseLeg) -> None:
+        """An operator ends the pair before its time."""
+        self._step(*deadline_reached(self.state, message.reason))
+
     def _step(self, state: PairState, effects: tuple[PairEffect, ...]) -> None:
         self.state = state
         for effect in effects:

@@ -5,8 +5,10 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from ..actors.gateway import ClockOff
 from ..configuration import ConfigurationError
 from ..credentials import CredentialsExposed, CredentialsMissing, CredentialsUnusable
+from ..runtime import RuntimeGaveUp
 from ..store import (
     EntriesArchived,
     NewerRecord,
@@ -47,6 +49,8 @@ _CODES: tuple[tuple[type[Exception], ExitCode], ...] = (
     (UnknownRecord, ExitCode.STORE_NEWER),
     (UndecodableRecord, ExitCode.STORE_CORRUPT),
     (EntriesArchived, ExitCode.NOT_FOUND),
+    (ClockOff, ExitCode.CLOCK_OFF),
+    (RuntimeGaveUp, ExitCode.GAVE_UP),
 )
 
 

@@ -34,8 +34,10 @@ class ExitCode(IntEnum):
     CLOCK_OFF = 30, "the machine's clock differs from the venue's by too much"
     VENUE_UNREACHABLE = 31, "the venue cannot be reached"
     GAVE_UP = 32, "the root supervisor gave up after too many restarts"
+    NOT_LIVE = 33, "an account did not become live in time; why is on stderr"
     DEMO_UNLAWFUL = 40, "the demo's outcome is not what the laws demand"
     AUDIT_BROKEN = 41, "the audit chain is broken"
+    INTENTS_REFUSED = 42, "some intents were refused, each with its reason; the others have ended"
     NOT_FOUND = 44, "the store holds nothing, or more than one thing, of that name"
     INTERRUPTED = 130, "interrupted from the keyboard"
 
