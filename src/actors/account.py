@@ -20,6 +20,7 @@ from .messages import (
     CancelOrder,
     CompareNow,
     Explain,
+    GatewayDown,
     GatewayReady,
     OpeningKnown,
     OperatorMoved,
@@ -98,6 +99,12 @@ class AccountDesk(TradingActor):
                 desk = self.context.find(Paths.strategy(name, "desk"))
                 if desk is not None and self.account in strategy.accounts:
                     desk.tell(AccountMoved(account=self.account, state=state))
+
+    @handles(GatewayDown)
+    def _gateway_down(self, _message: GatewayDown) -> None:
+        self.gateway_ready = False
+        self.swept = False
+        self._move()
 
     @handles(GatewayReady)
     def _gateway_ready(self, _message: GatewayReady) -> None:

@@ -13,9 +13,11 @@ import httpx
 import msgspec
 import trio
 
+from ..model.account import AccountState
 from ..model.alert import Alert, AlertKind, Severity
 from ..model.event import InstrumentLearned
-from ..model.identifiers import AccountId, AlertId
+from ..model.identifiers import AccountId, AlertId, ClientOrderId
+from ..model.order import Sent
 from ..model.report import Unreadable
 from ..store.audit import AuditRecord, Direction
 from ..store.errors import StoreFailed
@@ -24,7 +26,17 @@ from ..venues.port import Answer, Reply, Request, TransportFailure
 from .connect import SeamTransport
 from .context import Context, Paths, TradingActor, log
 from .kernel import handles
-from .messages import Exchange, Exchanged, Explain, GatewayReady, InstrumentsLearned, Raise, RequestDue, Tick
+from .messages import (
+    Exchange,
+    Exchanged,
+    Explain,
+    GatewayDown,
+    GatewayReady,
+    InstrumentsLearned,
+    Raise,
+    RequestDue,
+    Tick,
+)
 from .quota import Quota
 
 HEARTBEAT, RECHECK = "heartbeat", "recheck"
@@ -35,6 +47,10 @@ class Durable(msgspec.Struct, frozen=True):
     """The request's cause and audit record are durable: it may leave."""
 
     number: int
+
+
+class LoggedIn(msgspec.Struct, frozen=True):
+    """The clock was checked, credentials are there, and the rules of the instruments are known."""
 
 
 class Performed(msgspec.Struct, frozen=True):
@@ -57,13 +73,15 @@ class GatewayActor(TradingActor):
         self.settings = context.accounts[account]
         self.dialect = context.dialects[account]
         self.quota = Quota(self.dialect.rate_limits, reserved_share=self.settings.gateway.reserved_share)
-        self.waiting: deque[Exchange] = deque()
+        self.lanes: dict[str, deque[Exchange]] = {}
+        self.ready = False
         self.under_way: dict[int, Exchange] = {}
         self.numbers = 0
         self.heartbeat_token = ""
         self.down_since_ns: int | None = None
 
     def on_start(self) -> None:
+        self.context.ref(Paths.account(self.account, "desk")).tell(GatewayDown())
         transport = SeamTransport(self.context.connect, connections_maximum=self.settings.gateway.concurrency_maximum)
         self.client = httpx.AsyncClient(transport=transport, timeout=self.settings.gateway.timeout_seconds)
         self.start_task(self._become_ready, name="become ready")
@@ -80,11 +98,19 @@ class GatewayActor(TradingActor):
             self.trace_note("not ready", problem.why)
             await trio.sleep(wait_seconds)
             wait_seconds = min(self.settings.stream.backoff_seconds_maximum, wait_seconds * 2)
+        self.actor_ref.tell(LoggedIn())
+
+    @handles(LoggedIn)
+    def _logged_in(self, _message: LoggedIn) -> None:
+        """From here on requests may leave; those that came earlier have waited."""
+        self.ready = True
         self.context.ref(Paths.account(self.account, "feed")).tell(InstrumentsLearned())
         self.context.ref(Paths.account(self.account, "desk")).tell(GatewayReady())
         if self.settings.gateway.heartbeat_seconds is not None:
-            self.actor_ref.tell(Tick(name=HEARTBEAT))
-        self.actor_ref.tell(Tick(name=RECHECK))
+            self._heartbeat()
+        self.after(CLOCK_CHECK_SECONDS, Tick(name=RECHECK), key=RECHECK)
+        for quota in self.lanes:
+            self._send_due(quota)
 
     async def _check_clock(self) -> Unreadable | None:
         before = self.now_ns()
@@ -137,29 +163,29 @@ class GatewayActor(TradingActor):
 
     @handles(Exchange)
     def _exchange(self, message: Exchange) -> None:
-        """Cancels and recovery go first and may use the reserve; the rest waits for its quota in order."""
-        if message.request.cancels or not self.waiting:
-            wait_seconds = self.quota.take(message.request.quota, self.monotonic(), reserve=message.request.cancels)
-            if wait_seconds <= 0:
-                self._admit(message)
+        """Each kind of request waits for its own quota, in order: a full one must not hold up the others."""
+        lane = self.lanes.setdefault(message.request.quota, deque())
+        for place, waiting in enumerate(lane):
+            if waiting.reply_to is message.reply_to and waiting.tag == message.tag:
+                lane[place] = message  # asked again before the first could leave: one is enough
                 return
-            if message.request.cancels:
-                self.waiting.appendleft(message)
-            else:
-                self.waiting.append(message)
-            self.after(wait_seconds, RequestDue(), key="quota")
-            return
-        self.waiting.append(message)
+        lane.append(message)
+        self._send_due(message.request.quota)
 
     @handles(RequestDue)
-    def _request_due(self, _message: RequestDue) -> None:
-        while self.waiting:
-            head = self.waiting[0]
-            wait_seconds = self.quota.take(head.request.quota, self.monotonic(), reserve=head.request.cancels)
+    def _request_due(self, message: RequestDue) -> None:
+        self._send_due(message.quota)
+
+    def _send_due(self, quota: str) -> None:
+        lane = self.lanes.get(quota)
+        while self.ready and lane:
+            head = lane[0].request
+            # Cancels and recovery may use the reserve.
+            wait_seconds = self.quota.take(quota, self.monotonic(), reserve=head.cancels)
             if wait_seconds > 0:
-                self.after(wait_seconds, RequestDue(), key="quota")
+                self.after(wait_seconds, RequestDue(quota=quota), key=f"quota {quota}")
                 return
-            self._admit(self.waiting.popleft())
+            self._admit(lane.popleft())
 
     def _admit(self, message: Exchange) -> None:
         self.numbers += 1
@@ -182,9 +208,26 @@ class GatewayActor(TradingActor):
             log.critical("sent without an audit record: the store has failed", request=message.request.label)
             self.actor_ref.tell(Durable(number=number))
             return
-        del self.under_way[number]
-        reply = TransportFailure(why=f"not sent, the store has failed: {failure}", sent=False, at_ns=self.now_ns())
-        message.reply_to.tell(Exchanged(tag=message.tag, reply=reply))
+        self._not_sent(number, f"the store has failed: {failure}")
+
+    def _not_sent(self, number: int, why: str) -> None:
+        exchange = self.under_way.pop(number)
+        reply = TransportFailure(why=f"not sent, {why}", sent=False, at_ns=self.now_ns())
+        exchange.reply_to.tell(Exchanged(tag=exchange.tag, reply=reply))
+
+    def _no_longer_wanted(self, order: ClientOrderId | None) -> str:
+        """Why an order must not leave any more: it may have waited here for its quota. Empty where it may."""
+        if order is None:
+            return ""
+        state = self.ledger.orders.get(order)
+        if not isinstance(state, Sent):
+            return "the venue has answered for it meanwhile"
+        if state.cancel is not None:
+            return "it was cancelled meanwhile"
+        account = self.ledger.account(self.account)
+        if account.state is not AccountState.LIVE:
+            return f"the account is {account.state}: {account.reason}"
+        return ""
 
     def _audit(self, direction: Direction, request: Request, body: bytes, after: Lsn) -> Lsn:
         """Record one side of a private exchange; public ones only wait for what they must not overtake."""
@@ -207,7 +250,12 @@ class GatewayActor(TradingActor):
     @handles(Durable)
     def _durable(self, message: Durable) -> None:
         exchange = self.under_way.get(message.number)
-        if exchange is not None:
+        if exchange is None:
+            return
+        why_not = self._no_longer_wanted(exchange.places)
+        if why_not:
+            self._not_sent(message.number, why_not)
+        else:
             self.start_task(self._perform, message.number, exchange.request, name=f"exchange {message.number}")
 
     async def _perform(self, number: int, request: Request) -> None:

@@ -137,12 +137,16 @@ class CheckCoverage(Message, frozen=True):
 
 
 class Exchange(Message, frozen=True):
-    """One request to the venue. Nothing of it leaves before `after` is durable."""
+    """One request to the venue. Nothing of it leaves before `after` is durable.
+
+    `places` names the order that it places: such a request leaves only while that order is still wanted.
+    """
 
     request: Request
     reply_to: ActorRef
     tag: int | str
     after: Lsn
+    places: ClientOrderId | None = None
 
 
 class Exchanged(Message, frozen=True):
@@ -154,12 +158,18 @@ class GatewayReady(Message, frozen=True):
     """The gateway can authenticate and has checked the clock."""
 
 
+class GatewayDown(Message, frozen=True):
+    """The gateway starts (again): what was under way in an earlier one has no answer."""
+
+
 class InstrumentsLearned(Message, frozen=True):
     """The gateway read the catalogue; the feed subscribes to what is new."""
 
 
 class RequestDue(Message, frozen=True):
-    """The gateway's timer: a request that waited for its quota may go."""
+    """The gateway's timer: a request that waited for this quota may go."""
+
+    quota: str
 
 
 # ---- stream and reports ------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from ..model.event import (
     OrderUnconfirmed,
     SliceWithdrawn,
 )
-from ..model.fill import Known
+from ..model.fill import Known, Unknown
 from ..model.identifiers import AlertId, ClientOrderId
 from ..model.money import Quantity
 from ..model.order import Acknowledged, Computed, Done, OrderState, OrderTerms, Sent, Withdrawn
@@ -64,6 +64,8 @@ from .messages import (
 
 PLACE, CANCEL, QUERY = "place", "cancel", "query"
 CONFIRM, ASK, RESEND, RECANCEL, UNCONFIRMED, MISSING = "confirm", "ask", "resend", "recancel", "unconfirmed", "missing"
+UNAUTHORISED_MAXIMUM = 2
+"""So many refusals of a fresh time stamp are taken for sporadic; the dialect may know better, and reject earlier."""
 
 
 class OrderActor(TradingActor):
@@ -74,8 +76,14 @@ class OrderActor(TradingActor):
         self.order = order
         self.recovered = recovered
         self.queries = 0
-        self.retries = 0
+        self.refusals = 0
+        self.cancels = 0
         self.query_in_flight = False
+        self.placed_at = float("-inf")
+        """When the bytes were last handed to the gateway, on the system's clock."""
+        self.place_in_flight = False
+        self.copies_in_doubt = 0
+        """Copies of the bytes that may have acted: sent, and not answered with a refusal. At zero it is nowhere."""
         self.alerted = False
 
     def on_start(self) -> None:
@@ -86,6 +94,10 @@ class OrderActor(TradingActor):
             case Computed():
                 self._submit(state)
             case Sent() | Acknowledged():
+                # What left before this incarnation, and how it was answered, nobody here knows.
+                self.copies_in_doubt = 1
+                if isinstance(state, Sent):
+                    self.placed_at = self.monotonic() - (self.now_ns() - state.sent_at_ns) / 1e9
                 # At the start of a runtime the first sweep asks for every order; a crashed actor asks for itself.
                 if self.incarnation > 1 or not self.recovered:
                     self._ask()
@@ -148,13 +160,20 @@ class OrderActor(TradingActor):
                 body=prepared.request.body,
             )
         )
-        self._exchange(prepared.request, PLACE, lsn)
+        self._place(prepared.request, lsn)
+
+    def _place(self, request: Request, after: Lsn) -> None:
+        self.placed_at = self.monotonic()
+        self.place_in_flight = True
+        self.copies_in_doubt += 1
+        self._exchange(request, PLACE, after)
         self.after(self.account.orders.confirm_within_seconds, Tick(name=CONFIRM), key=CONFIRM)
 
     def _exchange(self, request: Request, tag: str, after: Lsn) -> None:
         named = msgspec.structs.replace(request, label=f"{request.label} {self.order}")
         gateway = self.context.ref(Paths.connection(self.terms.account, "gateway"))
-        gateway.tell(Exchange(request=named, reply_to=self.actor_ref, tag=tag, after=after))
+        places = self.order if tag == PLACE else None
+        gateway.tell(Exchange(request=named, reply_to=self.actor_ref, tag=tag, after=after, places=places))
 
     def _resend(self) -> None:
         """Send the journalled bytes again, unchanged: the venue recognises them, or takes them for the first time."""
@@ -163,8 +182,7 @@ class OrderActor(TradingActor):
             return
         body = self.context.recorder.journal.get(OUTBOX, self.order)
         assert body is not None, f"order {self.order} was submitted without its bytes in the outbox"
-        self._exchange(self.dialect.resend(body), PLACE, self.context.recorder.journal.last_lsn)
-        self.after(self.account.orders.confirm_within_seconds, Tick(name=CONFIRM), key=CONFIRM)
+        self._place(self.dialect.resend(body), self.context.recorder.journal.last_lsn)
 
     # ---- answers ------------------------------------------------------------------------------------------
 
@@ -174,11 +192,13 @@ class OrderActor(TradingActor):
         if state is None or isinstance(state, (Computed, Withdrawn)) or state.venue_order_id is None:
             return
         if message.tag == PLACE:
+            self.place_in_flight = False
             self._placed(state, self.dialect.read_place(message.reply, state.venue_order_id))
         elif message.tag == CANCEL:
             self._cancel_answered(state, self.dialect.read_cancel(message.reply, state.venue_order_id))
         elif message.tag == QUERY:
             self.query_in_flight = False
+            self.cancel_timer(ASK)
             self._query_answered(state, message.reply)
 
     def _placed(self, state: Sent | Acknowledged | Done, outcome: PlaceOutcome) -> None:
@@ -197,22 +217,41 @@ class OrderActor(TradingActor):
                 if not outcome.resting:
                     self._ask_later(self.account.orders.query_backoff_seconds_minimum)
             case PlaceRejected():
-                self._end(Rejected(code=outcome.code, text=outcome.text), EvidenceKind.PLACE_ANSWER, outcome.text)
+                self.copies_in_doubt -= 1
+                if self.copies_in_doubt > 0:
+                    # This copy is nowhere; what became of an earlier one its refusal does not say.
+                    why = f"refused, and an earlier copy is unanswered: {outcome.text}"
+                    self._record(OrderUnconfirmed(client_order_id=self.order, why=why))
+                    self._ask()
+                    return
+                self._refused(outcome.code, outcome.text)
             case PlaceDuplicate():
                 self._ask()
             case PlaceRetry():
-                self.retries += 1
-                if state.cancel is not None:
-                    text = f"refused before acting ({outcome.text}) and cancelled meanwhile"
-                    self._end(Rejected(code=outcome.code, text=text), EvidenceKind.PLACE_ANSWER, text)
-                elif outcome.authentication and self.retries > 2:
-                    text = f"refused {self.retries} times with fresh timestamps: {outcome.text}"
-                    self._end(Rejected(code=outcome.code, text=text), EvidenceKind.PLACE_ANSWER, text)
-                else:
-                    self.after(max(outcome.wait_seconds, 0.05), Tick(name=RESEND), key=RESEND)
+                self._refused_before_acting(state, outcome)
             case PlaceUnknown():
                 self._record(OrderUnconfirmed(client_order_id=self.order, why=outcome.text))
                 self._ask()
+
+    def _refused_before_acting(self, state: Sent, outcome: PlaceRetry) -> None:
+        """This copy is nowhere. The same bytes may go out again, unless nobody wants the order any more."""
+        self.copies_in_doubt -= 1
+        self.refusals += 1
+        if self.copies_in_doubt > 0:
+            self._ask()
+        elif state.cancel is not None:
+            self._refused(outcome.code, f"refused before acting ({outcome.text}) and cancelled meanwhile")
+        elif outcome.authentication and self.refusals > UNAUTHORISED_MAXIMUM:
+            self._refused(outcome.code, f"refused {self.refusals} times with fresh timestamps: {outcome.text}")
+        else:
+            # There is nothing to ask about: it is nowhere until it is sent again.
+            self.cancel_timer(CONFIRM)
+            self.cancel_timer(ASK)
+            wait_seconds = max(outcome.wait_seconds, self.account.orders.query_backoff_seconds_minimum)
+            self.after(wait_seconds, Tick(name=RESEND), key=RESEND)
+
+    def _refused(self, code: str, text: str) -> None:
+        self._end(Rejected(code=code, text=text), EvidenceKind.PLACE_ANSWER, text)
 
     def _confirmed(self) -> None:
         self.cancel_timer(CONFIRM)
@@ -258,17 +297,18 @@ class OrderActor(TradingActor):
 
     def _not_found(self, state: Sent | Acknowledged, absent: OrderNotFound) -> None:
         """Absence now is no proof of absence for ever, unless the venue guarantees it."""
-        elapsed_seconds = (self.now_ns() - _sent_at(state)) / 1e9
-        if not isinstance(state.knowledge, Known) or isinstance(state, Sent):
-            self._record(OrderUnconfirmed(client_order_id=self.order, why=f"the venue does not show it: {absent.text}"))
+        why = f"the venue does not show it: {absent.text}"
+        if isinstance(state, Sent) and not (isinstance(state.knowledge, Unknown) and state.knowledge.why == why):
+            self._record(OrderUnconfirmed(client_order_id=self.order, why=why))
         may_resend = self.dialect.capabilities.duplicates_refused_by_venue and isinstance(state, Sent)
         not_expired = self.now_ns() < state.terms.expires_at_ns
-        if (
-            may_resend
-            and not_expired
-            and state.cancel is None
-            and elapsed_seconds >= self.account.orders.resend_after_seconds
-        ):
+        # Counted from the last copy that was sent: a venue that hides an order hides it from every question.
+        waited_seconds = self.monotonic() - self.placed_at
+        patience_seconds = self.account.orders.resend_after_seconds
+        if self.place_in_flight:
+            # It may still wait in the gateway; only a gateway that was restarted never answers.
+            patience_seconds = max(patience_seconds, self.account.gateway.timeout_seconds * 3)
+        if may_resend and not_expired and state.cancel is None and waited_seconds >= patience_seconds:
             self._resend()
             return
         self._ask_later(self._backoff())
@@ -385,6 +425,9 @@ class OrderActor(TradingActor):
         if not isinstance(state, (Sent, Acknowledged)) or state.cancel is not None:
             return
         lsn = self._record(CancelRequested(client_order_id=self.order, reason=message.reason))
+        if isinstance(state, Sent) and not self.copies_in_doubt:
+            self._refused("not_sent", f"the venue refused it before acting, and then: {message.reason}")
+            return
         self._send_cancel(state, lsn)
 
     def _send_cancel(self, state: Sent | Acknowledged, after: Lsn) -> None:
@@ -412,11 +455,11 @@ class OrderActor(TradingActor):
                     self._ask()
 
     def _backoff_of_cancel(self) -> float:
-        self.retries += 1
+        self.cancels += 1
         settings = self.account.orders
         return min(
             settings.query_backoff_seconds_maximum,
-            settings.query_backoff_seconds_minimum * float(2 ** min(self.retries - 1, 10)),
+            settings.query_backoff_seconds_minimum * float(2 ** min(self.cancels - 1, 10)),
         )
 
     # ---- timers -------------------------------------------------------------------------------------------
@@ -450,7 +493,9 @@ class OrderActor(TradingActor):
             waited = self.account.orders.confirm_within_seconds
             self._record(OrderUnconfirmed(client_order_id=self.order, why=f"no answer within {waited} s"))
             self._trigger_sweep(SweepTrigger.UNCONFIRMED_ORDER, str(self.order))
-            self.after(self.account.orders.unconfirmed_alert_seconds, Tick(name=UNCONFIRMED), key=UNCONFIRMED)
+            alert_in_seconds = self.account.orders.unconfirmed_alert_seconds - (self.now_ns() - state.sent_at_ns) / 1e9
+            if not self.alerted:
+                self.after(max(0.0, alert_in_seconds), Tick(name=UNCONFIRMED), key=UNCONFIRMED)
         self._ask()
 
     def _alert_unconfirmed(self, state: Sent) -> None:
@@ -491,10 +536,6 @@ class OrderActor(TradingActor):
             self.after(self.account.reconciler.cadence_seconds, Tick(name=MISSING), key=MISSING)
         elif isinstance(state, Done):
             self._finish()
-
-
-def _sent_at(state: Sent | Acknowledged) -> int:
-    return state.sent_at_ns if isinstance(state, Sent) else state.sent.sent_at_ns
 
 
 def _outcome(terms: OrderTerms, report: OrderReport) -> Outcome:

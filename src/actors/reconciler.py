@@ -52,8 +52,10 @@ class ReconcilerActor(ConversingActor):
     def _sweep(self, message: Sweep) -> None:
         if message.trigger is SweepTrigger.CADENCE:
             self.after(self.settings.reconciler.cadence_seconds, message, key=CADENCE)
-            if self.running or not self.context.connection(self.account).gateway_ready:
+            if self.running:
                 return
+        if not self.context.connection(self.account).gateway_ready:
+            return  # whatever the reason was: once the gateway is ready, a sweep is the first thing that happens
         if self.running:
             if self.wanted is None or self.wanted.trigger is SweepTrigger.CADENCE:
                 self.wanted = message

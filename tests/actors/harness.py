@@ -420,9 +420,10 @@ class World:
         """End the runtime as a killed process does: what was not durable is gone, and so are its sockets."""
         assert self._store is not None
         self.disk = self._store.crash(keep=keep, torn=torn)
-        await self._bury()
+        await self.bury()
 
-    async def _bury(self) -> None:
+    async def bury(self) -> None:
+        """Clear away a runtime whose store has crashed: nothing of it reaches the venue any more."""
         await self.network.go_down()
         self._leave.set()
         await self._left.wait()
@@ -446,6 +447,11 @@ class World:
     def runtime(self) -> Runtime:
         assert self._runtime is not None, "start it first"
         return self._runtime
+
+    @property
+    def store(self) -> MemoryStore:
+        assert self._store is not None, "start it first"
+        return self._store
 
     @property
     def context(self) -> Context:
@@ -477,7 +483,7 @@ class World:
     async def until(self, fact: Callable[[], object], *, seconds: float = 120) -> None:
         """Wait until something holds. Fails when it does not in time."""
         with trio.move_on_after(seconds):
-            while not fact():
+            while not fact():  # noqa: ASYNC110 - any fact of the world, most of which tell nobody
                 await trio.sleep(0.05)
             return
         raise AssertionError(f"{inspect.getsource(fact).strip()} did not come true in {seconds} s; {self.describe()}")
@@ -551,7 +557,9 @@ class World:
         if self._runtime is not None:
             entry = self.ledger.account(ACCOUNT)
             lines.append(f"account {entry.state}: {entry.reason}")
-        lines += [f"  {entry.at_ns / 1e9 - EPOCH_MS / 1e3:.3f} {entry.event!r:.300}" for entry in self.entries()[-30:]]
+        told = [entry for entry in self.entries() if isinstance(entry.event, Event)]
+        lines += [f"  {entry.at_ns / 1e9 - EPOCH_MS / 1e3:.3f} {entry.event!r:.400}" for entry in told[-40:]]
+        lines += [f"  {found.at:.3f} {found.method} {found.target}" for found in self.network.requests[-40:]]
         lines += self.crashes
         return "\n".join(lines)
 
