@@ -42,10 +42,11 @@ async def session(
     `on_subscribed` is called when the subscription was sent and the peer has answered anything at all: some venues
     acknowledge nothing and simply drop a connection whose credentials are wrong.
     """
+    opened = _Opened(connect)
     try:
         async with trio.open_nursery() as nursery:
             with trio.fail_after(settings.connect_timeout_seconds):
-                socket = await _open(nursery, connect, url)
+                socket = await _open(nursery, opened.connect, url)
                 for frame in frames:
                     await socket.send_message(frame.text)
                 if ping is not None:
@@ -72,6 +73,25 @@ async def session(
         raise SessionEnded(f"the websocket to {url} was closed: {_first(group)}") from None
     except* SessionEnded as group:
         raise SessionEnded(str(_first(group))) from None
+    finally:
+        await opened.close()
+
+
+class _Opened:
+    """The stream of a session: the library closes it after some ends, and a cancellation is not among them."""
+
+    def __init__(self, connect: Connect) -> None:
+        self._connect = connect
+        self._stream: trio.abc.Stream | None = None
+
+    async def connect(self, host: str, port: int) -> trio.abc.Stream:
+        self._stream = await self._connect(host, port)
+        return self._stream
+
+    async def close(self) -> None:
+        """Let go of the stream without a goodbye; closing twice is harmless."""
+        if self._stream is not None:
+            await trio.aclose_forcefully(self._stream)
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
