@@ -41,6 +41,7 @@ from .quota import Quota
 
 HEARTBEAT, RECHECK = "heartbeat", "recheck"
 CLOCK_CHECK_SECONDS = 600
+CLOSE_SECONDS = 1.0
 
 
 class Durable(msgspec.Struct, frozen=True):
@@ -84,7 +85,16 @@ class GatewayActor(TradingActor):
         self.context.ref(Paths.account(self.account, "desk")).tell(GatewayDown())
         transport = SeamTransport(self.context.connect, connections_maximum=self.settings.gateway.concurrency_maximum)
         self.client = httpx.AsyncClient(transport=transport, timeout=self.settings.gateway.timeout_seconds)
+        self.start_task(self._hold_connections, name="connections")
         self.start_task(self._become_ready, name="become ready")
+
+    async def _hold_connections(self) -> None:
+        """Close the kept connections when this actor ends, however it ends."""
+        try:
+            await trio.sleep_forever()
+        finally:
+            with trio.move_on_after(CLOSE_SECONDS, shield=True):
+                await self.client.aclose()
 
     # ---- becoming ready -----------------------------------------------------------------------------------
 
