@@ -80,7 +80,7 @@ def demo(
     rate = DAY_SECONDS / SECONDS_FOR_A_DAY if speed is None else _speed(speed)
     place = _new_store(store)
     try:
-        lawful = live_through(day, seed=seed, pairs=pairs, store=place, rate=rate, as_json=as_json)
+        lawful = live_through(day, seed=seed, pairs=pairs, seconds=DAY_SECONDS, store=place, rate=rate, as_json=as_json)
     except KeyboardInterrupt:
         sys.stderr.write(f"\ntallystick: interrupted; what the day had come to is in {place}\n")
         raise typer.Exit(ExitCode.INTERRUPTED) from None

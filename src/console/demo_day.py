@@ -23,11 +23,13 @@ from .output import Screen, print_json
 from .text import printable
 
 
-def live_through(day: Day, *, seed: int, pairs: int, store: Path, rate: float | None, as_json: bool) -> bool:
-    """Run the day, tell of it, and say whether it was lawful. Raises `Refusal`."""
+def live_through(
+    day: Day, *, seed: int, pairs: int, seconds: int, store: Path, rate: float | None, as_json: bool
+) -> bool:
+    """Run a day of so many seconds, tell of it, and say whether it was lawful. Raises `Refusal`."""
     with_faults = day is Day.ALMOST_WORKING
     try:
-        plan = plan_day(seed, pairs)
+        plan = plan_day(seed, pairs, seconds=seconds)
     except ValueError as error:
         raise Refusal(ExitCode.USAGE, str(error)) from None
     with _failures_named(), _log_in(Path(f"{store}.log")), progress(plan) as watch:
