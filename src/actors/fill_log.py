@@ -15,6 +15,7 @@ from ..model.identifiers import AccountId, AlertId, ClientOrderId
 from ..model.money import plain
 from ..model.order import OrderTerms
 from ..model.report import ExecutionReport, SettlementReport
+from ..model.timestamps import rfc3339
 from ..model.value import Value
 from ..store.records import (
     FILLS,
@@ -215,7 +216,7 @@ class FillLogActor(TradingActor):
             Explain(
                 alert_id=alert.alert_id,
                 by=f"fill recovered by {fill.source}: trade {message.key.trade_id} is booked from the venue's history",
-                evidence=(("recovered at", str(fill.received_at_ns)), ("recovered by", fill.source)),
+                evidence=(("recovered at", rfc3339(fill.received_at_ns)), ("recovered by", fill.source)),
             )
         )
 
@@ -281,7 +282,7 @@ def dropped_fill_alert(execution: Execution, order: ClientOrderId | None, now_ns
             ("order", order or "not ours"),
             ("venue order", key.venue_order_id),
             ("execution", f"{execution.direction} {plain(execution.quantity)} at {plain(execution.price)}"),
-            ("matched at", str(execution.venue_time_ns)),
+            ("matched at", rfc3339(execution.venue_time_ns)),
         ),
         opened_at_ns=now_ns,
         account=key.account,

@@ -13,8 +13,9 @@ from ..model.fill import Direction
 from ..model.identifiers import AlertId, ClientOrderId, client_order_id
 from ..model.instrument import Instrument
 from ..model.intent import Style
-from ..model.money import ZERO, Quantity, plain
+from ..model.money import EXACT, ZERO, Quantity, plain
 from ..model.order import Acknowledged, Computed, Done, OrderState, OrderTerms, Sent, Withdrawn
+from ..model.timestamps import rfc3339
 from ..routing.slices import slices_of
 from ..venues.port import CannotExpress
 from .context import Context, Paths, TradingActor
@@ -241,6 +242,7 @@ class LegActor(TradingActor):
         )
         filled = self.progress().filled
         held = self.ledger.positions.get((terms.strategy, terms.instrument))
+        actual = held.matched if held is not None else ZERO
         sign = "" if terms.direction is Direction.BUY else "-"
         waited = (self.now_ns() - state.computed_at_ns) / 1e9
         return Alert(
@@ -259,10 +261,10 @@ class LegActor(TradingActor):
                 ("leg intended", f"{sign}{plain(intended)}"),
                 ("leg sent", f"{sign}{plain(sent)}"),
                 ("leg filled", f"{sign}{plain(filled)}"),
-                ("intended position", f"{sign}{plain(intended)}"),
-                ("actual position", plain(held.matched) if held is not None else "0"),
-                ("computed at", str(state.computed_at_ns)),
-                ("send by", str(state.send_by_ns)),
+                ("intended position", plain(EXACT.add(actual, terms.direction.sign * (intended - filled)))),
+                ("actual position", plain(actual)),
+                ("computed at", rfc3339(state.computed_at_ns)),
+                ("send by", rfc3339(state.send_by_ns)),
             ),
             opened_at_ns=self.now_ns(),
             account=terms.account,

@@ -11,6 +11,7 @@ from ..model.alert import Alert, AlertKind, Severity
 from ..model.fill import FillSource
 from ..model.identifiers import AccountId, AlertId
 from ..model.report import Alive, ExecutionReport, OrderReport, SettlementReport, Unrecognised
+from ..model.timestamps import rfc3339
 from ..model.value import Value
 from ..store.audit import AuditRecord, Direction
 from ..venues.port import CannotExpress
@@ -149,7 +150,7 @@ class StreamActor(TradingActor):
                         "cancels and sweeps go on"
                     ),
                     diagnosis="",
-                    evidence=(("down since", str(self.down_since_ns)),),
+                    evidence=(("down since", rfc3339(self.down_since_ns)),),
                     opened_at_ns=self.now_ns(),
                     account=self.account,
                 )

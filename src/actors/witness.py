@@ -15,6 +15,7 @@ from ..model.fill import Execution
 from ..model.identifiers import AccountId, AlertId, AssetId, InstrumentId
 from ..model.money import ZERO, SignedQuantity, plain
 from ..model.report import Holding, HoldingsPage, Unreadable
+from ..model.timestamps import rfc3339
 from ..model.truth import Absent, Diagnosis, Seen, Truth, Unavailable, View
 from ..model.value import Value
 from ..store.records import FILLS, fill_row
@@ -380,7 +381,7 @@ class WitnessActor(ConversingActor):
             f"{self.account}: the {name} could not be read for {waited:.0f} s; it is unknown, not zero, and the other "
             "views go on being compared",
             "",
-            (("since", str(since)), ("last failure", why)),
+            (("since", rfc3339(since)), ("last failure", why)),
             Severity.WARNING,
         )
 
