@@ -29,6 +29,7 @@ class BracketActor(TradingActor):
         self.works = legs
         self.owner = owner
         self.legs: tuple[ActorRef, ...] = ()
+        self.why_not = ""
         self.state: PairState = Working(
             long=LegProgress(target=legs[0].quantity), short=LegProgress(target=legs[1].quantity)
         )
@@ -56,6 +57,7 @@ class BracketActor(TradingActor):
 
     @handles(LegMoved)
     def _leg_moved(self, message: LegMoved) -> None:
+        self.why_not = self.why_not or message.why_not
         self._step(*leg_changed(self.state, message.leg, message.progress))
 
     @handles(Deadline)
@@ -94,6 +96,7 @@ class BracketActor(TradingActor):
                 intent_id=self.pair.intent_id,
                 outcome=decision.outcome,
                 filled=(decision.long_filled, decision.short_filled),
+                reason=self.why_not,
             )
         )
         self.owner.tell(IntentClosed(intent_id=self.pair.intent_id))

@@ -86,7 +86,7 @@ def end_report(event: IntentEnded, at_ns: int) -> Report:
         strategy=event.strategy,
         intent_id=event.intent_id,
         at_ns=at_ns,
-        text=f"ended: {event.outcome}",
+        text=f"ended: {event.outcome}" + (f" ({event.reason})" if event.reason else ""),
         outcome=event.outcome,
         filled=event.filled,
     )

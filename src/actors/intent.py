@@ -50,6 +50,7 @@ class LegActor(TradingActor):
         self.owner = owner
         self.planned = False
         self.closing = False
+        self.why_not = ""
         self.told: LegProgress | None = None
         self.held: set[ClientOrderId] = set()
         self.lost: set[ClientOrderId] = set()
@@ -104,7 +105,7 @@ class LegActor(TradingActor):
 
     def moved(self, progress: LegProgress) -> None:
         """The leg's progress changed."""
-        self.owner.tell(LegMoved(leg=self.work.leg, progress=progress))
+        self.owner.tell(LegMoved(leg=self.work.leg, progress=progress, why_not=self.why_not))
 
     # ---- slices -------------------------------------------------------------------------------------------
 
@@ -181,6 +182,7 @@ class LegActor(TradingActor):
     def _give_up(self, why: str) -> None:
         """Nothing of this leg can be sent; said so to the owner, which decides what that means."""
         self.planned = True
+        self.why_not = why
         self.trace_note("leg cannot be worked", why)
         self._tell()
 
@@ -195,6 +197,7 @@ class LegActor(TradingActor):
             self.after(REVIEW_AGAIN_SECONDS, ReviewAgain(client_order_id=message.client_order_id))
             return
         reason = f"{message.gate}: {message.message}"
+        self.why_not = reason
         self.record(SliceWithdrawn(client_order_id=message.client_order_id, reason=reason))
         self._tell()
 
@@ -327,6 +330,7 @@ class IntentActor(LegActor):
                 intent_id=self.work.intent_id,
                 outcome=outcome,
                 filled=(progress.filled,),
+                reason=self.why_not,
             )
         )
         self.owner.tell(IntentClosed(intent_id=self.work.intent_id))

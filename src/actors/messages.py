@@ -67,8 +67,11 @@ class IntentClosed(Message, frozen=True):
 
 
 class LegMoved(Message, frozen=True):
+    """Where a leg stands; `why_not` says why a part of it could not be sent, where that is so."""
+
     leg: int
     progress: LegProgress
+    why_not: str = ""
 
 
 class CloseLeg(Message, frozen=True):

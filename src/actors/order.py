@@ -23,7 +23,7 @@ from ..model.event import (
 )
 from ..model.fill import Known, Unknown
 from ..model.identifiers import AlertId, ClientOrderId
-from ..model.money import Quantity
+from ..model.money import ZERO, Quantity
 from ..model.order import Acknowledged, Computed, Done, OrderState, OrderTerms, Sent, Withdrawn
 from ..model.outcome import (
     Cancelled,
@@ -64,6 +64,8 @@ from .messages import (
 
 PLACE, CANCEL, QUERY = "place", "cancel", "query"
 CONFIRM, ASK, RESEND, RECANCEL, UNCONFIRMED, MISSING = "confirm", "ask", "resend", "recancel", "unconfirmed", "missing"
+ABOUT_HOLDINGS = ("balance", "allowance", "margin", "position")
+"""A rejection that speaks of these says that the venue sees other holdings than the book does: a sweep looks."""
 UNAUTHORISED_MAXIMUM = 2
 """So many refusals of a fresh time stamp are taken for sporadic; the dialect may know better, and reject earlier."""
 
@@ -78,9 +80,12 @@ class OrderActor(TradingActor):
         self.queries = 0
         self.refusals = 0
         self.cancels = 0
+        self.misses = 0
         self.query_in_flight = False
         self.placed_at = float("-inf")
         """When the bytes were last handed to the gateway, on the system's clock."""
+        self.filled_at_venue = Quantity(ZERO)
+        """The most that the venue has told of, by any path: a frame may be ahead of the fills that it speaks of."""
         self.place_in_flight = False
         self.copies_in_doubt = 0
         """Copies of the bytes that may have acted: sent, and not answered with a refusal. At zero it is nowhere."""
@@ -335,7 +340,8 @@ class OrderActor(TradingActor):
         self._confirmed()
         if rest:
             self._correct_knowledge(state, report)
-        if report.filled_quantity > state.progress.filled:
+        self.filled_at_venue = max(self.filled_at_venue, report.filled_quantity)
+        if self.filled_at_venue > state.progress.filled:
             self._await_missing_fills(state)
             if not rest and report.status is VenueOrderStatus.FILLED:
                 return  # its fills are on their way; they end it by themselves, or the sweep asks
@@ -400,7 +406,7 @@ class OrderActor(TradingActor):
         for key in (CONFIRM, ASK, RESEND, RECANCEL, UNCONFIRMED):
             self.cancel_timer(key)
         self._record(OrderDone(client_order_id=self.order, outcome=outcome, evidence=self._evidence(kind, detail)))
-        if isinstance(outcome, Rejected) and ("balance" in outcome.code or "position" in outcome.code):
+        if isinstance(outcome, Rejected) and any(word in outcome.code for word in ABOUT_HOLDINGS):
             self._trigger_sweep(SweepTrigger.REJECTION, f"{self.order}: {outcome.code}")
         state = self.state_or_none
         if isinstance(state, Done):
@@ -529,11 +535,13 @@ class OrderActor(TradingActor):
         if isinstance(state, Done):
             missing = state.fills_outstanding > 0
         else:
-            known = state.knowledge
-            missing = isinstance(known, Known) and known.filled > state.progress.filled
+            missing = self.filled_at_venue > state.progress.filled
         if missing:
             self._trigger_sweep(SweepTrigger.UNMATCHED_FILL, f"{self.order}: the venue counts more than the log")
-            self.after(self.account.reconciler.cadence_seconds, Tick(name=MISSING), key=MISSING)
+            # The venue's history may trail its order book; from the cadence on the sweeps come by themselves.
+            self.misses += 1
+            grace_seconds = self.account.reconciler.stream_grace_seconds * float(2 ** min(self.misses, 10))
+            self.after(min(self.account.reconciler.cadence_seconds, grace_seconds), Tick(name=MISSING), key=MISSING)
         elif isinstance(state, Done):
             self._finish()
 

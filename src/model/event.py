@@ -157,13 +157,17 @@ class DispositionChosen(Event, frozen=True):
 
 
 class IntentEnded(Event, frozen=True):
-    """The terminal report: `filled` per leg (one entry for a single intent). Exactly one per accepted intent."""
+    """The terminal report: `filled` per leg (one entry for a single intent). Exactly one per accepted intent.
+
+    `reason` says why nothing of it could be sent, where that is so.
+    """
 
     kind: ClassVar[str] = "intent_ended"
     strategy: StrategyName
     intent_id: IntentId
     outcome: str
     filled: tuple[Quantity, ...]
+    reason: str = ""
 
 
 # ---- orders -----------------------------------------------------------------------------------------------

@@ -1,0 +1,250 @@
+"""Three views of what is held: they are compared, a difference is diagnosed and alerted, and nothing is corrected."""
+
+from decimal import Decimal
+
+import pytest
+import trio
+from tallystick.actors.settings import OpeningPolicy
+from tallystick.actors.ticket import IntentRejected
+from tallystick.model.alert import AlertState
+from tallystick.model.event import AlertOpened, FillRecorded, OpeningAdopted, StrategyPaused
+from tallystick.model.fill import FillSource
+from tallystick.model.identifiers import AssetId
+from tallystick.model.truth import Unavailable
+from tallystick.venues.sim.polymarket import actions
+from tallystick.venues.sim.polymarket.faults import (
+    CutBeforeFrame,
+    DropFrame,
+    LagDataApi,
+    LagNode,
+    RefuseRequest,
+    StaleBalances,
+)
+
+from .harness import ACCOUNT, CASH, OWNER, RAIN_NO, RAIN_YES, STRATEGY, World, account_settings, scenario, single
+
+
+async def buy(world: World, intent_id: str = "i1", quantity: str = "50") -> None:
+    """Buy, and wait until it is settled and booked."""
+    world.crowd.sells(RAIN_YES, "0.44", quantity)
+    report = await world.end_of(await world.submit(single(intent_id, quantity=quantity)))
+    assert report.outcome == "filled"
+    await world.until(lambda: not world.ledger.unsettled)
+
+
+async def agree(world: World) -> None:
+    """Wait until all three views were compared as equal, to the last unit."""
+
+    def exact() -> bool:
+        return all(
+            (truth := world.ledger.truths.get(key)) is not None and truth.exact and truth.book == book
+            for key, book in world.ledger.holdings.items()
+        )
+
+    await world.until(exact)
+
+
+@scenario()
+async def test_after_a_trade_book_venue_and_wallet_agree_to_the_last_unit(world: World) -> None:
+    await buy(world)
+    await agree(world)
+    assert world.held(RAIN_YES) == 50 == world.wallet(RAIN_YES)
+    assert world.held(CASH) == world.wallet()
+    assert not world.alerts()
+
+
+@scenario()
+async def test_a_dropped_trade_frame_is_recovered_by_the_witness_and_alerted_once_as_explained(world: World) -> None:
+    world.fault(DropFrame(event="trade"))
+    world.fault(DropFrame(event="order"))
+    ticket = await world.submit(single(seconds=100))
+    await world.until(world.venue_orders)
+    world.crowd.sells(RAIN_YES, "0.44", "30")
+    await world.until(lambda: world.held(RAIN_YES) == 30, seconds=70)
+    world.heal()
+    await world.until(lambda: world.alerts("dropped_fill") and not world.alerts("dropped_fill")[0].state.is_open)
+    world.crowd.sells(RAIN_YES, "0.44", "20")
+    assert (await world.end_of(ticket)).outcome == "filled"
+    await agree(world)
+    assert len(world.opened("dropped_fill")) == 1
+    (alert,) = world.alerts()
+    assert alert.state is AlertState.EXPLAINED
+    assert len(world.closed(alert.alert_id)) == 1
+    assert world.ledger.strategy(STRATEGY).paused is None
+
+
+@scenario()
+async def test_a_dropped_fill_is_in_the_book_within_one_cadence(world: World) -> None:
+    """T26: the frames of one trade are missing and everything else looks healthy."""
+    world.fault(DropFrame(event="trade", seconds=20))
+    ticket = await world.submit(single())
+    await world.until(world.venue_orders)
+    at = trio.current_time()
+    world.crowd.sells(RAIN_YES, "0.44", "50")
+    assert (await world.end_of(ticket)).outcome == "filled"
+    assert trio.current_time() - at < 5
+    await world.until(lambda: world.closed(world.opened("dropped_fill")[0]) if world.opened("dropped_fill") else False)
+    assert len(world.opened("dropped_fill")) == 1
+    (fill,) = world.events(FillRecorded)
+    assert fill.fill.source is FillSource.SWEEP
+    await agree(world)
+
+
+@scenario()
+async def test_a_fill_whose_first_frame_alone_was_dropped_is_told_by_the_next_and_is_no_alert(world: World) -> None:
+    world.fault(DropFrame(event="trade", count=1, status="MATCHED"))
+    world.crowd.sells(RAIN_YES, "0.44", "50")
+    assert (await world.end_of(await world.submit(single()))).outcome == "filled"
+    await agree(world)
+    assert not world.alerts()
+    assert len(world.events(FillRecorded)) == 1
+
+
+@scenario()
+async def test_the_websocket_cut_at_a_fill_loses_nothing_and_reopens_after_a_sweep(world: World) -> None:
+    ticket = await world.submit(single(seconds=60))
+    await world.until(world.venue_orders)
+    world.fault(CutBeforeFrame(event="trade", count=1))
+    world.crowd.sells(RAIN_YES, "0.44", "50")
+    assert (await world.end_of(ticket)).outcome == "filled"
+    await world.live()
+    assert world.states()[-2:] == ["degraded", "live"]
+    assert world.held(RAIN_YES) == 50
+    await agree(world)
+
+
+@scenario()
+async def test_a_token_that_comes_from_outside_is_a_drift_that_pauses_and_corrects_nothing(world: World) -> None:
+    await buy(world)
+    await agree(world)
+    rich = "0x" + "77" * 20
+    world.do(actions.CreateAccount(owner=rich, shares=((world.token(RAIN_YES), Decimal(100)),)))
+    world.do(actions.Transfer(source=rich, target=OWNER, asset=world.token(RAIN_YES), amount=Decimal(7)))
+    await world.until(lambda: world.alerts("drift"))
+    (alert,) = world.alerts("drift")
+    assert alert.alert_id == f"drift:{ACCOUNT}:{RAIN_YES}"
+    evidence = dict(alert.evidence)
+    assert evidence["book"] == "50"
+    assert evidence["wallet"].startswith("57")
+    await world.until(lambda: world.ledger.strategy(STRATEGY).paused)
+    with pytest.raises(IntentRejected, match="paused"):
+        await world.submit(single("i2"))
+    await trio.sleep(200)
+    assert world.held(RAIN_YES) == 50
+    assert len(world.events(AlertOpened)) == 1, "one drift is one alert, however often it is seen"
+    assert len(world.events(StrategyPaused)) == 1
+
+
+@scenario()
+async def test_a_withdrawal_of_cash_is_a_drift_of_cash(world: World) -> None:
+    world.do(actions.Transfer(source=OWNER, target="0x" + "77" * 20, asset="cash", amount=Decimal(10)))
+    await world.until(lambda: world.alerts("drift"))
+    (alert,) = world.alerts("drift")
+    assert alert.alert_id == f"drift:{ACCOUNT}:{CASH}"
+    assert world.held(CASH) == 1000
+
+
+@scenario()
+async def test_a_drift_that_goes_away_by_itself_closes_its_alert_and_leaves_the_pause_to_the_operator(
+    world: World,
+) -> None:
+    other = "0x" + "77" * 20
+    world.do(actions.CreateAccount(owner=other))
+    world.do(actions.Transfer(source=OWNER, target=other, asset="cash", amount=Decimal(10)))
+    await world.until(lambda: world.alerts("drift"))
+    world.do(actions.Transfer(source=other, target=OWNER, asset="cash", amount=Decimal(10)))
+    await world.until(lambda: not world.alerts("drift")[0].state.is_open)
+    assert world.ledger.strategy(STRATEGY).paused
+
+
+@scenario()
+async def test_a_drift_survives_a_restart_as_the_same_one_alert(world: World) -> None:
+    world.do(actions.Transfer(source=OWNER, target="0x" + "77" * 20, asset="cash", amount=Decimal(10)))
+    await world.until(lambda: world.alerts("drift"))
+    await world.restart()
+    await world.live()
+    await trio.sleep(200)
+    assert len(world.opened("drift")) == 1
+    assert world.ledger.strategy(STRATEGY).paused
+    assert world.held(CASH) == 1000
+
+
+@scenario()
+async def test_a_view_that_cannot_be_read_is_unavailable_and_not_zero(world: World) -> None:
+    await buy(world)
+    await agree(world)
+    world.fault(RefuseRequest(path="/rpc", kind="internal_error", seconds=500))
+    await world.until(
+        lambda: isinstance(world.ledger.truths[ACCOUNT, AssetId(RAIN_YES)].wallet, Unavailable), seconds=60
+    )
+    await world.until(lambda: world.alerts("view_unavailable"), seconds=500)
+    assert not world.alerts("drift")
+    assert world.ledger.strategy(STRATEGY).paused is None
+    await world.until(lambda: not world.alerts("view_unavailable")[0].state.is_open, seconds=400)
+    await agree(world)
+
+
+@scenario()
+async def test_a_venue_view_that_lags_is_no_drift_while_the_wallet_agrees(world: World) -> None:
+    world.fault(LagDataApi(lag_seconds=1_000, seconds=120))
+    world.fault(StaleBalances(seconds=120))
+    await buy(world)
+    await world.until(lambda: world.alerts("drift"), seconds=110)
+    assert {alert.diagnosis for alert in world.alerts("drift")} == {"venue_view_stale"}
+    assert world.ledger.strategy(STRATEGY).paused is None
+    await world.until(lambda: not any(alert.state.is_open for alert in world.alerts()), seconds=300)
+    await agree(world)
+
+
+@scenario()
+async def test_a_node_that_trails_its_chain_is_waited_for(world: World) -> None:
+    world.fault(LagNode(blocks=1, seconds=60))
+    await buy(world)
+    await trio.sleep(70)
+    await agree(world)
+    assert not world.alerts("drift")
+
+
+HELD = ((RAIN_YES, Decimal(30)),)
+
+
+@scenario(start=False)
+async def test_cash_alone_is_adopted_as_the_opening_when_all_views_agree(world: World) -> None:
+    await world.start_live()
+    (opening,) = world.events(OpeningAdopted)
+    assert [(held.asset, held.quantity) for held in opening.holdings] == [(CASH, 1000)]
+
+
+@scenario(start=False)
+async def test_positions_keep_an_account_out_of_live_that_must_be_flat(world: World) -> None:
+    world.do(actions.CreateAccount(owner=OWNER, cash=Decimal(500), shares=((world.token(RAIN_YES), Decimal(30)),)))
+    await world.start()
+    await world.until(lambda: world.alerts("drift"))
+    assert not world.events(OpeningAdopted)
+    assert "live" not in world.states()
+    (alert,) = world.alerts("drift")
+    assert alert.diagnosis == "opening"
+    with pytest.raises(IntentRejected, match="account_live"):
+        await world.submit(single())
+
+
+@scenario(start=False, settings=account_settings(opening=OpeningPolicy.ADOPT))
+async def test_positions_are_adopted_where_the_operator_said_so(world: World) -> None:
+    world.do(actions.CreateAccount(owner=OWNER, cash=Decimal(500), shares=((world.token(RAIN_YES), Decimal(30)),)))
+    await world.start_live()
+    assert world.held(RAIN_YES) == 30
+    assert world.held(RAIN_NO) == 0
+    await agree(world)
+
+
+@scenario(start=False, settings=account_settings(opening=OpeningPolicy.ADOPT))
+async def test_nothing_is_adopted_while_venue_and_wallet_differ(world: World) -> None:
+    world.do(actions.CreateAccount(owner=OWNER, cash=Decimal(500), shares=((world.token(RAIN_YES), Decimal(30)),)))
+    lag = world.fault(LagDataApi(lag_seconds=10_000))
+    await world.start()
+    await world.until(lambda: world.alerts("drift"))
+    assert not world.events(OpeningAdopted)
+    world.heal(lag)
+    await world.live()
+    assert world.held(RAIN_YES) == 30
+    assert not world.alerts("drift")[0].state.is_open
