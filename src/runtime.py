@@ -29,7 +29,7 @@ from .actors.kernel import (
     MailboxFull,
     TrioClock,
 )
-from .actors.messages import CloseLeg, Dispose, LogExecutions, Raise, Submit
+from .actors.messages import CloseLeg, Dispose, IntentReviewed, LogExecutions, Raise, ReviewIntent, Submit
 from .actors.settings import AccountSettings, StrategySettings
 from .actors.ticket import IntentRejected, Receipt, Ticket
 from .actors.tree import TreeBuilder
@@ -376,8 +376,11 @@ def _watch(system: ActorSystem, context: Context) -> None:
             )
 
     def lost(letter: DeadLetter) -> None:
-        if isinstance(letter.message, Submit):
-            letter.message.receipt.fail(RuntimeEnded(f"the strategy's desk could not take it: {letter.kind}"))
+        if isinstance(letter.message, Submit | ReviewIntent | IntentReviewed):
+            # Nobody else will: without this the host would wait for a decision that never comes.
+            letter.message.receipt.fail(
+                RuntimeEnded(f"nothing was decided, {letter.receiver} did not handle it: {letter.kind.value}")
+            )
         elif isinstance(letter.message, LogExecutions):
             text = f"a report of executions was not processed ({letter.kind}); the next sweep reads them again"
             _alert(context, AlertKind.UNREADABLE_REPORT, f"lost_report:{context.recorder.now_ns()}", text)

@@ -21,6 +21,7 @@ from ..model.identifiers import AccountId
 from ..model.intake import BadIntent, Problem, read_intent
 from ..model.intake_fields import LINE_BYTES_MAX
 from ..model.intent import AnyIntent
+from ..model.intent_rules import excerpt
 from ..model.ledger import IntentKey
 from ..model.order import Acknowledged, Sent
 from ..model.value import Value
@@ -186,13 +187,29 @@ class Session:
             problem = Problem(field="line", found=found, allowed=f"at most {LINE_BYTES_MAX} bytes")
             return BadIntent(where=where, intent_id=None, problems=(problem,))
         accounts = self._configuration.accounts
-        return read_intent(
+        read = read_intent(
             line.content,
             where=where,
             now_ns=self._runtime.now_ns(),
             known=self._runtime.ledger.instruments.get,
             default_account=accounts[0].settings.account if len(accounts) == 1 else None,
         )
+        problem = None if isinstance(read, BadIntent) else self._stranger(read)
+        if problem is not None and not isinstance(read, BadIntent):
+            return BadIntent(where=where, intent_id=read.intent_id, problems=(problem,))
+        return read
+
+    def _stranger(self, intent: AnyIntent) -> Problem | None:
+        """An intent of a strategy, or for an account, that the configuration does not have."""
+        accounts = {strategy.strategy: strategy.accounts for strategy in self._configuration.strategies}
+        known = accounts.get(intent.strategy)
+        if known is None:
+            allowed = f"a strategy of the configuration: {', '.join(accounts) or 'it has none'}"
+            return Problem(field="strategy", found=excerpt(intent.strategy), allowed=allowed)
+        if intent.account not in known:
+            allowed = f"an account of strategy {intent.strategy}: {', '.join(known) or 'it has none'}"
+            return Problem(field="account", found=excerpt(intent.account), allowed=allowed)
+        return None
 
     async def _submit(self, line: int, intent: AnyIntent, following: trio.Nursery) -> None:
         """Hand it in now, so that lines keep their order; what is decided about it is awaited beside the next line."""

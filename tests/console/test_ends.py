@@ -5,6 +5,7 @@ from pathlib import Path
 import lmdb
 import pytest
 import typer
+from tallystick.actors.gateway import ClockOff
 from tallystick.configuration import ConfigurationError
 from tallystick.console.errors import Commands, Refusal, expected
 from tallystick.console.exit_codes import ExitCode
@@ -12,6 +13,7 @@ from tallystick.credentials import CredentialsExposed, CredentialsMissing, Crede
 from tallystick.model.event import OrderDone, RuntimeStarted
 from tallystick.model.money import Quantity
 from tallystick.model.outcome import EvidenceKind, Filled
+from tallystick.runtime import RuntimeGaveUp
 from tallystick.store import (
     EntriesArchived,
     FailureReason,
@@ -75,7 +77,9 @@ class TestExitCodes:
             (UnknownRecord("m", kind="k", version=1, lsn=1), ExitCode.STORE_NEWER),
             (UndecodableRecord("m", kind="k", version=1, lsn=1), ExitCode.STORE_CORRUPT),
             (EntriesArchived("m"), ExitCode.NOT_FOUND),
-            (Refusal(ExitCode.CLOCK_OFF, "m"), ExitCode.CLOCK_OFF),
+            (ClockOff("m"), ExitCode.CLOCK_OFF),
+            (RuntimeGaveUp("m"), ExitCode.GAVE_UP),
+            (Refusal(ExitCode.NOT_LIVE, "m"), ExitCode.NOT_LIVE),
         ],
     )
     def test_follow_from_the_error(self, error: Exception, code: ExitCode) -> None:
