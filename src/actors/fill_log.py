@@ -201,6 +201,11 @@ class FillLogActor(TradingActor):
             )
         if settlement.is_final:
             self._tell_witness()
+            stalled = stalled_alert_id(key)
+            if stalled in self.ledger.alerts:
+                self.context.ref(Paths.ALERTS).tell(
+                    Explain(alert_id=stalled, by=f"trade {key.trade_id} is {settlement}")
+                )
 
     # ---- fills that the stream lost -----------------------------------------------------------------------
 
@@ -262,6 +267,11 @@ class FillLogActor(TradingActor):
                 )
             )
         )
+
+
+def stalled_alert_id(key: FillKey) -> AlertId:
+    """The alert about an execution that has not settled for too long: the witness opens, its settlement closes it."""
+    return AlertId(f"settlement_stalled:{key.account}:{key.trade_id}:{key.venue_order_id}")
 
 
 def dropped_fill_alert(execution: Execution, order: ClientOrderId | None, now_ns: int) -> Alert:

@@ -224,10 +224,11 @@ class SettlementLogged(Message, frozen=True):
 
 
 class Sweep(Message, frozen=True):
-    """Reconcile the account now (as soon as spacing allows)."""
+    """Reconcile the account now (as soon as spacing allows); fills are read from `since_ns` on at the latest."""
 
     trigger: SweepTrigger
     detail: str = ""
+    since_ns: int | None = None
 
 
 class SweepEnded(Message, frozen=True):

@@ -419,9 +419,9 @@ class OrderActor(TradingActor):
         """The ledger lets an order go once nothing can come of it any more."""
         return self.ledger.orders.get(self.order)
 
-    def _trigger_sweep(self, trigger: SweepTrigger, detail: str) -> None:
+    def _trigger_sweep(self, trigger: SweepTrigger, detail: str, since_ns: int | None = None) -> None:
         reconciler = self.context.ref(Paths.connection(self.account.account, "reconciler"))
-        reconciler.tell(Sweep(trigger=trigger, detail=detail))
+        reconciler.tell(Sweep(trigger=trigger, detail=detail, since_ns=since_ns))
 
     # ---- cancelling ---------------------------------------------------------------------------------------
 
@@ -537,13 +537,20 @@ class OrderActor(TradingActor):
         else:
             missing = self.filled_at_venue > state.progress.filled
         if missing:
-            self._trigger_sweep(SweepTrigger.UNMATCHED_FILL, f"{self.order}: the venue counts more than the log")
+            overlap_ns = int(self.account.reconciler.overlap_seconds * 1e9)
+            detail = f"{self.order}: the venue counts more than the log"
+            self._trigger_sweep(SweepTrigger.UNMATCHED_FILL, detail, since_ns=_sent_at(state) - overlap_ns)
             # The venue's history may trail its order book; from the cadence on the sweeps come by themselves.
             self.misses += 1
             grace_seconds = self.account.reconciler.stream_grace_seconds * float(2 ** min(self.misses, 10))
             self.after(min(self.account.reconciler.cadence_seconds, grace_seconds), Tick(name=MISSING), key=MISSING)
         elif isinstance(state, Done):
             self._finish()
+
+
+def _sent_at(state: Sent | Acknowledged | Done) -> int:
+    before = state.before if isinstance(state, Done) else state
+    return before.sent_at_ns if isinstance(before, Sent) else before.sent.sent_at_ns
 
 
 def _outcome(terms: OrderTerms, report: OrderReport) -> Outcome:

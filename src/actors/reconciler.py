@@ -18,7 +18,7 @@ from ..store.records import FILLS, fill_row
 from .context import Context, Paths
 from .exchange import ConversingActor
 from .kernel import TaskDone, handles
-from .messages import LogExecutions, ReportOrder, Sweep, SweepEnded
+from .messages import LogExecutions, ReportOrder, Sweep, SweepEnded, Tick
 
 CADENCE, DUE = "cadence", "due"
 PAGES_MAXIMUM = 1000
@@ -52,22 +52,28 @@ class ReconcilerActor(ConversingActor):
     def _sweep(self, message: Sweep) -> None:
         if message.trigger is SweepTrigger.CADENCE:
             self.after(self.settings.reconciler.cadence_seconds, message, key=CADENCE)
-            if self.running:
-                return
-        if not self.context.connection(self.account).gateway_ready:
-            return  # whatever the reason was: once the gateway is ready, a sweep is the first thing that happens
-        if self.running:
-            if self.wanted is None or self.wanted.trigger is SweepTrigger.CADENCE:
-                self.wanted = message
+        self.wanted = message if self.wanted is None else _both(self.wanted, message)
+        self._begin()
+
+    @handles(Tick)
+    def _due(self, _message: Tick) -> None:
+        self._begin()
+
+    def _begin(self) -> None:
+        """Start what is wanted, unless one runs (it starts after that) or the gateway is not ready (then it comes)."""
+        wanted = self.wanted
+        if wanted is None or self.running or not self.context.connection(self.account).gateway_ready:
             return
         wait = self.last_ended + self.settings.reconciler.spacing_seconds_minimum - self.monotonic()
         if wait > 0:
-            self.after(wait, message, key=DUE)
+            self.after(wait, Tick(name=DUE), key=DUE)
             return
+        self.cancel_timer(DUE)
+        self.wanted = None
         self.running = True
         self.number += 1
         sweep_id = SweepId(f"{self.account}/{self.ledger.started}.{self.incarnation}.{self.number}")
-        self.start_task(self._run, sweep_id, message.trigger, name="sweep")
+        self.start_task(self._run, sweep_id, wanted, name="sweep")
 
     @handles(TaskDone)
     def _done(self, message: TaskDone) -> None:
@@ -80,23 +86,40 @@ class ReconcilerActor(ConversingActor):
         desk.tell(SweepEnded(record=found.record, stream_was_up=found.stream_was_up))
         if found.record.complete:
             self.mark_healthy()
-        wanted, self.wanted = self.wanted, None
-        if wanted is not None:
-            self.actor_ref.tell(wanted)
-        elif not found.record.complete:
-            retry = Sweep(trigger=found.record.trigger, detail=f"again after {found.record.sweep_id}")
-            self.after(self.settings.reconciler.incomplete_retry_seconds, retry, key=DUE)
+            self._begin()
+            return
+        again = Sweep(
+            trigger=found.record.trigger,
+            detail=f"again after {found.record.sweep_id}",
+            since_ns=found.record.fills_since_ns,
+        )
+        self.wanted = again if self.wanted is None else _both(again, self.wanted)
+        self.after(self.settings.reconciler.incomplete_retry_seconds, Tick(name=DUE), key=DUE)
 
     # ---- one sweep ----------------------------------------------------------------------------------------
 
-    async def _run(self, sweep_id: SweepId, trigger: SweepTrigger) -> Findings:
+    def _since_ns(self, wanted: Sweep) -> int:
+        """From when on fills are read: since the last complete sweep began, and as far back as anything is open.
+
+        The newest fill is no watermark: a stream may deliver it while an older one was lost.
+        """
+        overlap_ns = int(self.settings.reconciler.overlap_seconds * 1e9)
+        swept_until_ns = self.ledger.account(self.account).swept_until_ns or self.context.born_ns
+        since_ns = swept_until_ns - overlap_ns
+        if wanted.since_ns is not None:
+            since_ns = min(since_ns, wanted.since_ns)
+        for fill in self.ledger.unsettled.values():
+            if fill.execution.key.account == self.account:
+                # Its settlement is told with the execution, however long ago that was.
+                since_ns = min(since_ns, fill.execution.venue_time_ns - 1_000_000_000)
+        return max(0, since_ns)
+
+    async def _run(self, sweep_id: SweepId, wanted: Sweep) -> Findings:
         started = self.now_ns()
         stream_was_up = self.context.connection(self.account).stream_up
+        trigger = wanted.trigger
         source = FillSource.RECOVERY if trigger is SweepTrigger.START else FillSource.SWEEP
-        overlap_ns = int(self.settings.reconciler.overlap_seconds * 1e9)
-        since = max(0, self.ledger.account(self.account).last_fill_ns - overlap_ns)
-        if since == 0:
-            since = max(0, self.context.born_ns - overlap_ns)
+        since = self._since_ns(wanted)
         fills = await self._read_fills(since, source)
         orders = await self._read_orders() if not fills.why else OrderFindings(why=fills.why)
         return Findings(
@@ -197,6 +220,13 @@ class ReconcilerActor(ConversingActor):
                     return found
             await trio.lowlevel.checkpoint()
         return found
+
+
+def _both(first: Sweep, second: Sweep) -> Sweep:
+    """One sweep that answers two reasons: named after the one that says more, as far back as either wants."""
+    told = second if first.trigger is SweepTrigger.CADENCE else first
+    asked = [wanted.since_ns for wanted in (first, second) if wanted.since_ns is not None]
+    return Sweep(trigger=told.trigger, detail=told.detail, since_ns=min(asked, default=None))
 
 
 class FillFindings:

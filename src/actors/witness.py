@@ -22,7 +22,7 @@ from ..store.records import FILLS, fill_row
 from ..venues.port import Reply, TransportFailure
 from .context import Context, Paths
 from .exchange import ConversingActor
-from .fill_log import dropped_fill_alert
+from .fill_log import dropped_fill_alert, stalled_alert_id
 from .kernel import TaskDone, handles
 from .messages import CompareNow, Explain, OpeningKnown, PauseStrategy, Raise, Sweep
 from .settings import OpeningPolicy
@@ -73,6 +73,7 @@ class WitnessActor(ConversingActor):
     def _compare_now(self, message: CompareNow) -> None:
         if message.why == "cadence":
             self.after(self.settings.witness.cadence_seconds, message, key=CADENCE)
+            self._watch_settlements()
         elif message.why == "hint":
             # Fills come in bursts: wait for the burst to pass before asking three places.
             self.after(HINT_SECONDS, CompareNow(why="settled hint"), key=HINT)
@@ -99,6 +100,34 @@ class WitnessActor(ConversingActor):
                     self.after(HINT_SECONDS, CompareNow(why="settled hint"), key=HINT)
             case Diagnosed() as diagnosed:
                 self._conclude(diagnosed)
+
+    # ---- settlements --------------------------------------------------------------------------------------
+
+    def _watch_settlements(self) -> None:
+        """A match is a promise; one that is not kept for too long is told, and stays counted as matched."""
+        now = self.now_ns()
+        limit_ns = self.settings.witness.settlement_stalled_seconds * 1e9
+        for fill in self.ledger.unsettled.values():
+            execution = fill.execution
+            alert_id = stalled_alert_id(execution.key)
+            waited_ns = now - execution.venue_time_ns
+            if execution.key.account != self.account or waited_ns < limit_ns or alert_id in self.ledger.alerts:
+                continue
+            self._raise(
+                alert_id,
+                AlertKind.SETTLEMENT_STALLED,
+                f"{self.account}: trade {execution.key.trade_id} was matched {waited_ns / 1e9:.0f} s ago and is still "
+                f"{execution.settlement}; its {plain(execution.quantity)} {execution.instrument} may yet be reversed",
+                "",
+                (
+                    ("trade", execution.key.trade_id),
+                    ("order", fill.client_order_id or execution.key.venue_order_id),
+                    ("execution", f"{execution.direction} {plain(execution.quantity)} at {plain(execution.price)}"),
+                    ("settlement", execution.settlement),
+                    ("transaction", execution.transaction),
+                ),
+                Severity.WARNING,
+            )
 
     # ---- reading ------------------------------------------------------------------------------------------
 
@@ -336,7 +365,9 @@ class WitnessActor(ConversingActor):
             explained |= {AssetId(execution.instrument), self.dialect.settlement_asset}
         if found.missing:
             reconciler = self.context.ref(Paths.connection(self.account, "reconciler"))
-            reconciler.tell(Sweep(trigger=SweepTrigger.DRIFT, detail=f"{len(found.missing)} fills are not in the log"))
+            since_ns = min(execution.venue_time_ns for execution in found.missing) - 1_000_000_000
+            detail = f"{len(found.missing)} fills are not in the log"
+            reconciler.tell(Sweep(trigger=SweepTrigger.DRIFT, detail=detail, since_ns=since_ns))
         for asset in found.assets:
             truth = self.ledger.truths.get((self.account, asset))
             if truth is None or not truth.differences:

@@ -102,7 +102,9 @@ class AccountEntry(Value, frozen=True):
     fills: int = 0
     """Executions and settlements folded so far: the fill watermark of comparisons."""
     last_fill_ns: int = 0
-    """Venue time of the newest execution; where the next sweep for fills starts, minus its overlap."""
+    """Venue time of the newest execution."""
+    swept_until_ns: int = 0
+    """When the last complete sweep began: everything that was executed before was read by then."""
 
 
 class StrategyEntry(Value, frozen=True):
@@ -434,9 +436,11 @@ class Ledger:
                     self._change(event.account, holding.asset, holding.quantity, _booked)
                 self.accounts[event.account] = msgspec.structs.replace(self.account(event.account), opened=True)
             case ReconciliationEnded():
-                account = event.record.account
+                account, record = event.record.account, event.record
+                known = self.account(account)
+                swept_until_ns = record.started_at_ns if record.complete else known.swept_until_ns
                 self.accounts[account] = msgspec.structs.replace(
-                    self.account(account), last_reconciliation=event.record
+                    known, last_reconciliation=record, swept_until_ns=swept_until_ns
                 )
             case StreamGap():
                 entry = self.account(event.account)

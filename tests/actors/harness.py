@@ -347,6 +347,11 @@ class World:
         self._leave = trio.Event()
         self._left = trio.Event()
         self._starts = 0
+        self._codec = journal_schema().codec
+        self._read_disk: MemoryDisk | None = None
+        self._read: list[Entry] = []
+        self._groups_read = 0
+        self._folded = Ledger(keep_ended=True)
 
     # ---- the runtime's life -------------------------------------------------------------------------------
 
@@ -500,9 +505,18 @@ class World:
 
     def entries(self) -> list[Entry]:
         """The durable journal, whether a runtime runs or not."""
-        records = [record for group in self.disk.groups if not group.torn for record in group.records]
-        numbered = ((Lsn(number), record) for number, record in enumerate(records, 1))
-        return list(decoded(journal_schema().codec, numbered))
+        if self._read_disk is not self.disk:
+            self._read_disk, self._read, self._groups_read = self.disk, [], 0
+            self._folded = Ledger(keep_ended=True)
+        fresh = self.disk.groups[self._groups_read :]
+        self._groups_read += len(fresh)
+        records = [record for group in fresh if not group.torn for record in group.records]
+        numbered = ((Lsn(number), record) for number, record in enumerate(records, len(self._read) + 1))
+        for entry in decoded(self._codec, numbered):
+            self._read.append(entry)
+            if isinstance(entry.event, Event):
+                self._folded.apply(entry.event, entry.at_ns)
+        return self._read
 
     def events(self, kind: type[E]) -> list[E]:
         """Every durable event of a kind, oldest first."""
@@ -510,11 +524,8 @@ class World:
 
     def folded(self) -> Ledger:
         """What the durable journal adds up to, with everything that has ended kept."""
-        ledger = Ledger(keep_ended=True)
-        for entry in self.entries():
-            if isinstance(entry.event, Event):
-                ledger.apply(entry.event, entry.at_ns)
-        return ledger
+        self.entries()
+        return self._folded
 
     def orders(self) -> dict[ClientOrderId, OrderState]:
         """Every order there ever was, ended ones included."""

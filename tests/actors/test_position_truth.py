@@ -212,7 +212,7 @@ HELD = ((RAIN_YES, Decimal(30)),)
 async def test_cash_alone_is_adopted_as_the_opening_when_all_views_agree(world: World) -> None:
     await world.start_live()
     (opening,) = world.events(OpeningAdopted)
-    assert [(held.asset, held.quantity) for held in opening.holdings] == [(CASH, 1000)]
+    assert {str(held.asset): held.quantity for held in opening.holdings} == {CASH: Decimal(1000)}
 
 
 @scenario(start=False)

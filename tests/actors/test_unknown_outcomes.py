@@ -20,13 +20,10 @@ from tallystick.venues.sim.polymarket.faults import (
 
 from .harness import RAIN_YES, World, pair, scenario, single
 
-PLACE = {"path": "/order", "method": "POST"}
-ASK = {"path": "/data/order/", "method": "GET"}
-
 
 @scenario()
 async def test_a_reply_lost_after_the_order_was_accepted_makes_no_second_order(world: World) -> None:
-    world.fault(LoseReply(**PLACE, count=1))
+    world.fault(LoseReply(path="/order", method="POST", count=1))
     ticket = await world.submit(single(quantity="50"))
     await world.until(world.venue_orders)
     world.crowd.sells(RAIN_YES, "0.44", "50")
@@ -42,7 +39,7 @@ async def test_a_reply_lost_after_the_order_was_accepted_makes_no_second_order(w
 @scenario()
 async def test_a_lost_reply_of_an_order_that_rests_is_found_by_asking(world: World) -> None:
     world.fault(FreezeStreams(seconds=10))
-    world.fault(LoseReply(**PLACE, count=1))
+    world.fault(LoseReply(path="/order", method="POST", count=1))
     ticket = await world.submit(single(seconds=8))
     report = await world.end_of(ticket)
     assert report.outcome == "unfilled"
@@ -54,7 +51,7 @@ async def test_a_lost_reply_of_an_order_that_rests_is_found_by_asking(world: Wor
 @scenario()
 async def test_a_request_that_never_arrived_is_sent_again_as_the_same_bytes(world: World) -> None:
     """It waits in a queue in front of the venue for longer than anyone waits, and is then thrown away."""
-    world.fault(RefuseRequest(**PLACE, kind="html", count=1))
+    world.fault(RefuseRequest(path="/order", method="POST", kind="html", count=1))
     ticket = await world.submit(single(seconds=60))
     await world.until(world.venue_orders)
     world.crowd.sells(RAIN_YES, "0.44", "50")
@@ -70,7 +67,7 @@ async def test_a_request_that_never_arrived_is_sent_again_as_the_same_bytes(worl
 @scenario()
 async def test_bytes_that_arrive_twice_make_one_order(world: World) -> None:
     """The first copy is stuck in a queue, the venue does not show the order, and the second copy overtakes it."""
-    world.fault(DelayRequest(**PLACE, by_seconds=25, count=1))
+    world.fault(DelayRequest(path="/order", method="POST", by_seconds=25, count=1))
     ticket = await world.submit(single(seconds=90))
     await world.until(lambda: len(world.network.sent("POST", "/order")) >= 2)
     await world.until(world.venue_orders)
@@ -84,7 +81,7 @@ async def test_bytes_that_arrive_twice_make_one_order(world: World) -> None:
 
 @scenario()
 async def test_a_duplicate_answer_leads_to_a_question_and_not_to_a_rejection(world: World) -> None:
-    world.fault(LoseReply(**PLACE, count=1))
+    world.fault(LoseReply(path="/order", method="POST", count=1))
     world.fault(NullOrder(seconds=9))
     world.fault(HideFromLists(lag_seconds=100, seconds=9))
     world.fault(FreezeStreams(seconds=12))
@@ -101,7 +98,7 @@ async def test_a_duplicate_answer_leads_to_a_question_and_not_to_a_rejection(wor
 @pytest.mark.parametrize("status", [500, 502, 503])
 @scenario()
 async def test_an_error_of_unknown_meaning_is_an_unknown_outcome(world: World, status: int) -> None:
-    world.fault(FailAfterAccept(**PLACE, status=status, count=1))
+    world.fault(FailAfterAccept(path="/order", method="POST", status=status, count=1))
     ticket = await world.submit(single())
     await world.until(world.venue_orders)
     world.crowd.sells(RAIN_YES, "0.44", "50")
@@ -112,7 +109,7 @@ async def test_an_error_of_unknown_meaning_is_an_unknown_outcome(world: World, s
 
 @scenario()
 async def test_an_answer_that_is_too_late_is_adopted_under_the_same_id(world: World) -> None:
-    world.fault(DelayReply(**PLACE, by_seconds=30, count=1))
+    world.fault(DelayReply(path="/order", method="POST", by_seconds=30, count=1))
     ticket = await world.submit(single(seconds=60))
     await world.until(world.venue_orders)
     world.crowd.sells(RAIN_YES, "0.44", "50")
@@ -122,7 +119,7 @@ async def test_an_answer_that_is_too_late_is_adopted_under_the_same_id(world: Wo
 
 @scenario()
 async def test_the_venue_restarting_makes_the_order_wait_and_go_out_once(world: World) -> None:
-    world.fault(RefuseRequest(**PLACE, kind="restarting", count=2))
+    world.fault(RefuseRequest(path="/order", method="POST", kind="restarting", count=2))
     ticket = await world.submit(single(seconds=90))
     await world.until(world.venue_orders)
     world.crowd.sells(RAIN_YES, "0.44", "50")
@@ -134,7 +131,7 @@ async def test_the_venue_restarting_makes_the_order_wait_and_go_out_once(world: 
 
 @scenario()
 async def test_a_429_is_obeyed_for_as_long_as_the_venue_asks(world: World) -> None:
-    world.fault(RefuseRequest(**PLACE, kind="rate_limited", retry_after_seconds=7, count=1))
+    world.fault(RefuseRequest(path="/order", method="POST", kind="rate_limited", retry_after_seconds=7, count=1))
     ticket = await world.submit(single(seconds=60))
     await world.until(world.venue_orders)
     first, second = world.network.sent("POST", "/order")
@@ -146,7 +143,7 @@ async def test_a_429_is_obeyed_for_as_long_as_the_venue_asks(world: World) -> No
 
 @scenario()
 async def test_one_401_is_sporadic_and_tried_again_freshly_stamped(world: World) -> None:
-    world.fault(RefuseRequest(**PLACE, kind="unauthorized", count=1))
+    world.fault(RefuseRequest(path="/order", method="POST", kind="unauthorized", count=1))
     ticket = await world.submit(single())
     await world.until(world.venue_orders)
     world.crowd.sells(RAIN_YES, "0.44", "50")
@@ -156,7 +153,7 @@ async def test_one_401_is_sporadic_and_tried_again_freshly_stamped(world: World)
 
 @scenario()
 async def test_three_401_in_a_row_are_a_dead_key_and_end_the_order(world: World) -> None:
-    world.fault(RefuseRequest(**PLACE, kind="unauthorized", count=3))
+    world.fault(RefuseRequest(path="/order", method="POST", kind="unauthorized", count=3))
     ticket = await world.submit(single())
     report = await world.end_of(ticket)
     assert report.outcome == "unfilled"
@@ -169,7 +166,7 @@ async def test_three_401_in_a_row_are_a_dead_key_and_end_the_order(world: World)
 
 @scenario()
 async def test_a_null_answer_about_an_order_proves_nothing(world: World) -> None:
-    world.fault(LoseReply(**PLACE, count=1))
+    world.fault(LoseReply(path="/order", method="POST", count=1))
     world.fault(NullOrder(seconds=20))
     world.fault(FreezeStreams(seconds=20))
     ticket = await world.submit(single(seconds=60))
@@ -184,7 +181,7 @@ async def test_a_null_answer_about_an_order_proves_nothing(world: World) -> None
 @scenario()
 async def test_nothing_ends_before_there_is_evidence_however_long_the_venue_is_silent(world: World) -> None:
     """T1: the answer is lost, nobody can be asked for ten minutes, then the order turns out to have filled."""
-    world.fault(LoseReply(**PLACE, count=1))
+    world.fault(LoseReply(path="/order", method="POST", count=1))
     world.fault(RefuseRequest(path="/data", kind="internal_error", seconds=600))
     world.fault(FreezeStreams(seconds=600))
     ticket = await world.submit(single(seconds=900))
@@ -204,7 +201,7 @@ async def test_nothing_ends_before_there_is_evidence_however_long_the_venue_is_s
 @scenario()
 async def test_a_cancel_of_an_unacknowledged_order_and_the_order_itself_both_end_with_evidence(world: World) -> None:
     """T2: the answer is lost and the deadline passes while nobody knows whether the order exists."""
-    world.fault(LoseReply(**PLACE, count=1))
+    world.fault(LoseReply(path="/order", method="POST", count=1))
     world.fault(RefuseRequest(path="/data", kind="internal_error", seconds=60))
     world.fault(FreezeStreams(seconds=60))
     ticket = await world.submit(single(seconds=3))
@@ -218,7 +215,7 @@ async def test_a_cancel_of_an_unacknowledged_order_and_the_order_itself_both_end
 
 @scenario()
 async def test_an_order_whose_place_was_lost_and_that_was_cancelled_is_never_sent_again(world: World) -> None:
-    world.fault(RefuseRequest(**PLACE, kind="html", count=1))
+    world.fault(RefuseRequest(path="/order", method="POST", kind="html", count=1))
     ticket = await world.submit(single(seconds=2))
     await world.until(lambda: len(world.network.sent("DELETE", "/order")) >= 1)
     # Nothing that the venue says proves that the order never was: it stays unresolved, visible and counted as open.
@@ -232,7 +229,7 @@ async def test_an_order_whose_place_was_lost_and_that_was_cancelled_is_never_sen
 
 @scenario()
 async def test_a_pair_with_a_lost_answer_on_one_leg_still_decides_by_what_happened(world: World) -> None:
-    world.fault(LoseReply(**PLACE, count=1))
+    world.fault(LoseReply(path="/order", method="POST", count=1))
     world.crowd.sells(RAIN_YES, "0.44", "200")
     ticket = await world.submit(pair(seconds=15))
     report = await world.end_of(ticket)
@@ -244,7 +241,7 @@ async def test_a_pair_with_a_lost_answer_on_one_leg_still_decides_by_what_happen
 @scenario()
 async def test_the_fills_of_an_order_with_a_lost_answer_end_it_by_themselves(world: World) -> None:
     world.crowd.sells(RAIN_YES, "0.44", "50")
-    world.fault(LoseReply(**PLACE, count=1))
+    world.fault(LoseReply(path="/order", method="POST", count=1))
     ticket = await world.submit(single())
     report = await world.end_of(ticket)
     assert report.outcome == "filled"
@@ -254,7 +251,7 @@ async def test_the_fills_of_an_order_with_a_lost_answer_end_it_by_themselves(wor
 
 @scenario()
 async def test_an_order_that_waits_for_its_quota_is_withdrawn_at_the_deadline_and_never_leaves(world: World) -> None:
-    world.fault(RefuseRequest(**PLACE, kind="rate_limited", retry_after_seconds=40, count=1))
+    world.fault(RefuseRequest(path="/order", method="POST", kind="rate_limited", retry_after_seconds=40, count=1))
     ticket = await world.submit(single(seconds=5))
     report = await world.end_of(ticket, seconds=10)
     assert report.outcome == "unfilled"
@@ -266,7 +263,7 @@ async def test_an_order_that_waits_for_its_quota_is_withdrawn_at_the_deadline_an
 @scenario()
 async def test_a_second_order_behind_a_429_is_withdrawn_before_it_ever_left(world: World) -> None:
     """The quota of new orders is closed when the second one comes: it waits in the gateway, and then is not wanted."""
-    world.fault(RefuseRequest(**PLACE, kind="rate_limited", retry_after_seconds=40, count=1))
+    world.fault(RefuseRequest(path="/order", method="POST", kind="rate_limited", retry_after_seconds=40, count=1))
     first = await world.submit(single("i1", seconds=90))
     await world.until(lambda: world.network.sent("POST", "/order"))
     second = await world.submit(single("i2", seconds=5))
@@ -279,13 +276,13 @@ async def test_a_second_order_behind_a_429_is_withdrawn_before_it_ever_left(worl
 
 @scenario()
 async def test_a_refused_second_copy_says_nothing_about_the_first(world: World) -> None:
-    world.fault(LoseReply(**PLACE, count=1))
+    world.fault(LoseReply(path="/order", method="POST", count=1))
     world.fault(NullOrder(seconds=15))
     world.fault(HideFromLists(lag_seconds=100, seconds=15))
     world.fault(FreezeStreams(seconds=15))
     ticket = await world.submit(single(seconds=60))
     await world.until(world.venue_orders)
-    world.fault(RefuseRequest(**PLACE, kind="geoblocked", count=1))
+    world.fault(RefuseRequest(path="/order", method="POST", kind="geoblocked", count=1))
     await world.until(lambda: len(world.network.sent("POST", "/order")) == 2)
     await trio.sleep(1)
     assert isinstance(world.order(), Sent)
