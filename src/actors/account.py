@@ -12,7 +12,7 @@ from ..model.identifiers import AccountId, AlertId, ClientOrderId, VenueOrderId
 from ..model.money import plain
 from ..model.order import Acknowledged, Done, Sent, Withdrawn
 from ..model.report import OrderReport
-from ..store.records import ORDER_NAMES, order_name_row
+from ..store.records import ALERTS, ORDER_NAMES, order_name_row
 from .context import Connection, Context, Paths, TradingActor
 from .kernel import ActorRef, handles
 from .messages import (
@@ -247,15 +247,17 @@ class AccountDesk(TradingActor):
     def _unknown_order(self, report: OrderReport) -> None:
         """An order of ours that has ended long ago, or one that the journal has never seen."""
         venue_order_id = report.venue_order_id
-        known = self.context.recorder.journal.get(ORDER_NAMES, order_name_row(self.account, venue_order_id))
-        if known is not None or not report.status.is_open or venue_order_id in self.foreign:
+        journal = self.context.recorder.journal
+        alert_id = AlertId(f"foreign_order:{self.account}:{venue_order_id}")
+        if not report.status.is_open or venue_order_id in self.foreign:
+            return
+        if journal.get(ORDER_NAMES, order_name_row(self.account, venue_order_id)) or journal.get(ALERTS, alert_id):
             return
         self.foreign.add(venue_order_id)
         detail = (
             f"{report.direction} {plain(report.original_quantity)} {report.instrument} at {plain(report.price)}, "
             f"{plain(report.filled_quantity)} filled, {report.venue_status}"
         )
-        alert_id = AlertId(f"foreign_order:{self.account}:{venue_order_id}")
         self.record(ForeignOrderSeen(account=self.account, venue_order_id=venue_order_id, detail=detail))
         self.context.ref(Paths.ALERTS).tell(
             Raise(
