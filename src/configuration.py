@@ -25,7 +25,7 @@ from decimal import Decimal
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from .actors.settings import AccountSettings, StrategySettings
+from .actors.settings import AccountSettings, StrategySettings, TraceScope
 from .credentials import CredentialsEnvironment, CredentialsFile, CredentialsSource, CredentialsSystemd
 from .model.identifiers import AccountId, AssetId, StrategyName, VenueName
 from .model.value import Value
@@ -39,7 +39,7 @@ from .toml_table import Bounds, Problem, Report, Table, read_toml, shown
 class RuntimeConfiguration(Value, frozen=True):
     """The runtime itself. `store` is a path, `map_size_bytes_max` the ceiling to which it may grow (design 5).
 
-    `seed` makes the jitter of a run repeatable; None leaves it to chance.
+    `seed` makes the jitter of a run repeatable; None leaves it to chance. `trace` says which messages are journalled.
     """
 
     name: str
@@ -47,6 +47,7 @@ class RuntimeConfiguration(Value, frozen=True):
     durability: Durability
     map_size_bytes_max: int
     seed: int | None = None
+    trace: TraceScope = "orders"
 
 
 class AccountConfiguration(Value, frozen=True):
@@ -92,6 +93,8 @@ class ConfigurationError(Exception):
 # ---- what is allowed, and what is assumed -----------------------------------------------------------------
 
 DURABILITIES: tuple[Durability, ...] = ("fsync", "process")
+
+TRACE_SCOPES: tuple[TraceScope, ...] = ("orders", "off")
 
 POLYMARKET = VenueName("polymarket")
 POLYMARKET_SERVICES = {
@@ -182,6 +185,7 @@ def _runtime(table: Table, file: Path) -> RuntimeConfiguration:
         seed=table.integer("seed", None, Bounds(minimum=Decimal(0), maximum=Decimal((1 << 63) - 1)))
         if "seed" in table
         else table.passed("seed", None),
+        trace="off" if table.choice("trace", "orders", TRACE_SCOPES) == "off" else "orders",
     )
     table.finish()
     return found

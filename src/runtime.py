@@ -29,8 +29,9 @@ from .actors.kernel import (
     MailboxFull,
     TrioClock,
 )
+from .actors.message_trace import MessageTrace
 from .actors.messages import CloseLeg, Dispose, IntentReviewed, LogExecutions, Raise, ReviewIntent, Submit
-from .actors.settings import AccountSettings, StrategySettings
+from .actors.settings import AccountSettings, StrategySettings, TraceScope
 from .actors.ticket import IntentRejected, Receipt, Ticket
 from .actors.tree import TreeBuilder
 from .configuration import Configuration
@@ -264,6 +265,7 @@ async def open_runtime(
             connect=connect,
             random=made,
             failures=failures,
+            trace=settings.trace,
         ) as runtime,
     ):
         yield runtime
@@ -282,6 +284,7 @@ async def start_runtime(
     random: Random,
     failures: list[Callable[[StoreFailed], None]],
     builder: TreeBuilder | None = None,
+    trace: TraceScope = "orders",
 ) -> AsyncIterator[Runtime]:
     """Start the tree over an open journal: what `open_runtime` does once everything is at hand."""
     ledger = recover(journal)
@@ -317,6 +320,9 @@ async def start_runtime(
     )
     runtime = Runtime(system, context, bridge)
     failures.append(lambda failure: _store_failed(runtime, failure))
+    messages = MessageTrace(system, recorder) if trace == "orders" else None
+    if messages is not None:
+        system.trace.sink = messages.take
     recorder.record(RuntimeStarted(build=build_version(), owner=name))
     reason = "asked to stop"
     try:
@@ -325,6 +331,8 @@ async def start_runtime(
                 _watch(system, context)
                 nursery.start_soon(_snapshots, journal, ledger)
                 nursery.start_soon(_give_up, system, end_with)
+                if messages is not None:
+                    nursery.start_soon(messages.run)
                 yield runtime
                 nursery.cancel_scope.cancel()
         if fatal:
@@ -334,6 +342,8 @@ async def start_runtime(
         runtime.end(RuntimeEnded(f"the runtime {name} has ended: {reason}"))
         bridge.close()
         if journal.failed is None:
+            if messages is not None:
+                messages.flush()
             recorder.record(RuntimeStopped(reason=reason))
             journal.put_snapshot(SNAPSHOT, journal.last_lsn, ledger.freeze())
 

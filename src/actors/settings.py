@@ -4,11 +4,15 @@ The defaults stand together here; `tallystick.configuration` reads them from a f
 """
 
 from enum import StrEnum
+from typing import Literal
 
 from ..model.identifiers import AccountId, AssetId, StrategyName, VenueName
 from ..model.money import Cash
 from ..model.risk import RiskLimits
 from ..model.value import Value
+
+TraceScope = Literal["orders", "off"]
+"""Which messages between actors the journal keeps: those on an order's path, or none."""
 
 
 class OpeningPolicy(StrEnum):

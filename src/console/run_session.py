@@ -194,9 +194,11 @@ class Session:
             known=self._runtime.ledger.instruments.get,
             default_account=accounts[0].settings.account if len(accounts) == 1 else None,
         )
-        problem = None if isinstance(read, BadIntent) else self._stranger(read)
-        if problem is not None and not isinstance(read, BadIntent):
-            return BadIntent(where=where, intent_id=read.intent_id, problems=(problem,))
+        if isinstance(read, BadIntent):
+            return read
+        stranger = self._stranger(read)
+        if stranger is not None:
+            return BadIntent(where=where, intent_id=read.intent_id, problems=(stranger,))
         return read
 
     def _stranger(self, intent: AnyIntent) -> Problem | None:

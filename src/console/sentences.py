@@ -1,7 +1,6 @@
 """What an entry of the journal says, as one sentence for people and the few facts behind it.
 
-One function tells every kind of entry. A kind that is persisted later (the messages between actors, say) gets its case
-here, with its own lane and its two ends, and then appears in timelines and traces of itself.
+One function tells every kind of entry, another one the messages between actors, of which one entry holds many.
 """
 
 import hashlib
@@ -25,6 +24,7 @@ from ..model.event import (
     IntentAccepted,
     IntentEnded,
     IntentRefused,
+    MessagesTraced,
     OpeningAdopted,
     OperatorHalted,
     OperatorResumed,
@@ -59,9 +59,13 @@ from ..model.outcome import (
     Outcome,
     Rejected,
 )
+from ..model.traced import TracedMessage
 from ..store import AuditRecord, Direction, Dropped, Event
 from .order_view import outcome_name
-from .text import amount, instant, short_instant, short_span
+from .text import amount, instant, short_instant, short_span, span
+
+OUTSIDE = "outside"
+"""The sender of a message that no actor sent: the host, or a callback of the journal."""
 
 
 class Lane(StrEnum):
@@ -100,6 +104,41 @@ def tell(event: Event) -> Told:
             return Told(event.kind, "an entry of a kind that this build no longer reads")
         case _:
             return Told(type(event).__name__, "an entry of a kind that has no words yet")
+
+
+def tell_message(message: TracedMessage, recorded: tuple[int, int] | None) -> Told:
+    """Put a message between two actors into words. `recorded` are the first and last entry that its handling made."""
+    outcome = "" if message.outcome == "ok" else f", {message.outcome}"
+    took = f"waited {short_span(message.queued_ns)}, took {short_span(message.handled_ns)}{outcome}"
+    lsns = None if recorded is None else f"{recorded[0]} to {recorded[1]}"
+    return Told(
+        message.type,
+        f"{message.type.lstrip('_')} ({took})",
+        Lane.MESSAGE,
+        message.sender or OUTSIDE,
+        message.receiver,
+        detail=(
+            ("message", str(message.message_id)),
+            ("enqueued_at", instant(message.enqueued_at_ns)),
+            ("queued_seconds", span(message.queued_ns)),
+            ("handled_seconds", span(message.handled_ns)),
+            ("outcome", message.outcome),
+            ("incarnation", str(message.incarnation)),
+            *((("recorded", lsns),) if lsns is not None else ()),
+        ),
+    )
+
+
+def actor_name(path: str) -> str:
+    """An actor's path as people say it: without the folders that all of its kind share."""
+    parts = path.split("/")
+    if len(parts) == 5 and parts[3] == "orders":
+        return f"order {parts[4]}"
+    if len(parts) == 5 and parts[3] == "work":
+        return f"work {parts[4]}"
+    if len(parts) == 5 and parts[3] == "connection":
+        return parts[4]
+    return "/".join(parts[2:]) if len(parts) > 2 else path.removeprefix("/")
 
 
 Words = tuple[str, tuple[tuple[str, str], ...]]
@@ -322,5 +361,8 @@ def _runtime_event(event: ModelEvent) -> str:
             return f"{event.account or 'everything'} halted by {event.by}: {event.reason}"
         case OperatorResumed():
             return f"{event.account or 'everything'} resumed by {event.by}"
+        case MessagesTraced():
+            lost = f"; {event.lost} before them were too many to be kept" if event.lost else ""
+            return f"{len(event.rows)} messages between actors{lost}"
         case _:
             return event.kind.replace("_", " ")

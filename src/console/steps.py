@@ -7,18 +7,23 @@ import msgspec
 
 from ..store import Entry
 from .output import Screen, View
-from .sentences import Lane, Told
+from .sentences import Lane, Told, actor_name
 from .text import instant, short_instant, short_span, span
 
 GAP_SECONDS = 1.0
 """Silence that is shown as a step of its own, unless asked otherwise."""
 BODY_CHARACTERS_SHOWN = 240
+SLACK_NS = 1_000_000
+"""Messages are timed by the system's clock and entries by the machine's: so far they may be apart without meaning."""
 
 _ARROW = "→"
 
 
 class Step(View, frozen=True):
     """One step. `lsn` and `epoch` are its durable point: where in the journal it is, and under which owner.
+
+    A message has no durable point of its own; its `cause` is the message that caused it, as that of an entry is the
+    message whose handling recorded it.
 
     `after_seconds` counts from the first step, `since_previous_seconds` from the one before. A gap has neither place
     nor source. `about` names the order, intent or account.
@@ -80,7 +85,7 @@ def _step(item: Found, first_ns: int, before: Entry | None) -> Step:
         at=instant(entry.at_ns),
         after_seconds=span(entry.at_ns - first_ns),
         since_previous_seconds=span(0 if before is None else entry.at_ns - before.at_ns),
-        lsn=entry.lsn,
+        lsn=None if told.lane is Lane.MESSAGE else entry.lsn,
         epoch=entry.epoch,
         cause=entry.cause or None,
         source=told.source,
@@ -96,7 +101,7 @@ def _gap(before: Entry, entry: Entry, first_ns: int, gap_ns: int) -> Iterable[St
     parts = []
     if passed >= gap_ns:
         parts.append(f"nothing of it for {short_span(passed)}")
-    if passed < 0:
+    if passed < -SLACK_NS:
         parts.append(f"the clock went back by {short_span(-passed)}")
     if entry.epoch != before.epoch:
         parts.append(f"another run: epoch {before.epoch} {_ARROW} {entry.epoch}")
@@ -121,12 +126,20 @@ def show_steps(steps: tuple[Step, ...], screen: Screen, *, bodies: bool) -> None
         if step.lane is Lane.GAP:
             screen.line(f"{'':>12}  {'':>8}  ··· {step.text}", "dim")
             continue
-        ends = f"{step.source} {_ARROW} {step.target}: " if step.target else ""
+        source, target = step.source, step.target
+        if step.lane is Lane.MESSAGE:
+            source, target = actor_name(source), actor_name(target)
+        ends = f"{source} {_ARROW} {target}: " if target else ""
         about = f"  [{step.about}]" if step.about else ""
-        screen.line(f"{'+' + step.after_seconds[:-3]:>12}  {f'#{step.lsn}/{step.epoch}':>8}  {ends}{step.text}{about}")
+        screen.line(f"{'+' + step.after_seconds[:-3]:>12}  {_place(step):>8}  {ends}{step.text}{about}")
         if bodies:
             for name, value in step.detail.items():
                 screen.line(f"{'':>24}{name}: {_cut(value)}", "dim")
+
+
+def _place(step: Step) -> str:
+    """The durable point of a step; a message has none."""
+    return "" if step.lsn is None else f"#{step.lsn}/{step.epoch}"
 
 
 def _cut(value: str) -> str:

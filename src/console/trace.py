@@ -1,4 +1,4 @@
-"""`tallystick trace ORDER`: one order from its intent to the terminal report, with the bytes and the durable points."""
+"""`tallystick trace ORDER`: one order from its intent to the terminal report: messages, bytes and durable points."""
 
 from collections.abc import Iterable, Iterator
 from typing import Annotated
@@ -11,6 +11,7 @@ from ..model.event import (
     AlertOpened,
     FillRecorded,
     ForeignOrderSeen,
+    MessagesTraced,
     ReconciliationEnded,
     RuntimeStarted,
     RuntimeStopped,
@@ -23,6 +24,7 @@ from ..model.order import Acknowledged, Done, OrderState, Sent
 from ..store import AuditRecord, Entry, Event
 from .errors import Refusal
 from .exit_codes import ExitCode
+from .message_lane import MessageLane
 from .order_view import OrderView, order_view
 from .output import Screen, View, print_json
 from .reading import Folded, JsonOption, StoreOption, entries, fold, opened
@@ -112,28 +114,40 @@ def _one(ledger: Ledger, name: str, orders: set[ClientOrderId], intents: list[In
 class Gatherer:
     """Takes the journal entry by entry and picks what belongs to the target."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, *, with_messages: bool = True) -> None:
         self._target = target
         self._subjects = Subjects()
         self._exchanges = Exchanges(target.orders, target.venue_order_ids)
+        self._messages = MessageLane((target.strategy, target.intent_id), target.orders) if with_messages else None
         self._trades: set[TradeId] = set()
         self._alerts: set[AlertId] = set()
 
     def gather(self, journal: Iterable[Entry]) -> Iterator[Found]:
-        """The entries that belong, in journal order. An answer may bring in the request before it."""
+        """The entries that belong, in journal order, and the messages between them.
+
+        An answer may bring in the request before it, a message its causes.
+        """
+        messages = self._messages
         found: dict[int, Found] = {}
         for entry in journal:
             event = entry.event
             subject = self._subjects.of(event)
-            if isinstance(event, AuditRecord):
+            if messages is not None:
+                messages.saw(entry)
+            if isinstance(event, MessagesTraced):
+                if messages is not None:
+                    messages.take(entry, event)
+            elif isinstance(event, AuditRecord):
                 for part in self._exchanges.take(entry, event):
                     found[part.entry.lsn] = part
             elif self._belongs(event, subject):
                 found[entry.lsn] = Found(entry, tell(event), subject.order or "")
             elif self._surrounds(event, subject):
                 found[entry.lsn] = Found(entry, tell(event), context=True)
-        for lsn in sorted(found):
-            yield found[lsn]
+        if messages is not None:
+            found |= {entry.lsn: Found(entry, tell(entry.event)) for entry in messages.lost}
+        chosen = [found[lsn] for lsn in sorted(found)]
+        yield from chosen if messages is None else messages.among(chosen)
 
     def _belongs(self, event: Event, subject: Subject) -> bool:
         target = self._target
@@ -186,12 +200,15 @@ def trace(
         float, typer.Option(min=0, help="Show silence from this long on as a line of its own.")
     ] = GAP_SECONDS,
     bodies: Annotated[bool, typer.Option("--detail", help="The evidence and bytes below each line.")] = False,
+    with_messages: Annotated[
+        bool, typer.Option("--messages/--no-messages", help="With the messages between actors, where they were traced.")
+    ] = True,
     as_json: JsonOption = False,
 ) -> None:
-    """Follow an order from the intent to the terminal report: events, venue bytes, durable points, gaps."""
+    """Follow an order from the intent to the terminal report: messages, events, venue bytes, durable points, gaps."""
     with opened(store) as reader:
         target = resolve(fold(reader), order)
-        found = Gatherer(target).gather(entries(reader))
+        found = Gatherer(target, with_messages=with_messages).gather(entries(reader))
         steps = sequence(found, gap_seconds=gap_seconds, trailing_context=False)
     view = TraceView(
         strategy=target.strategy,

@@ -25,6 +25,7 @@ from .money import Quantity
 from .order import OrderTerms
 from .outcome import CancelOutcome, Evidence, Outcome
 from .report import Holding
+from .traced import TracedRow
 from .truth import Truth
 from .value import Value
 
@@ -315,6 +316,21 @@ class OperatorResumed(Event, frozen=True):
     by: str
 
 
+# ---- tracing ----------------------------------------------------------------------------------------------
+
+
+class MessagesTraced(Event, frozen=True):
+    """Messages between actors on the path of orders, many in one event; read them with `traced_message`.
+
+    `texts` is what the rows point into, "" first. `lost` messages before these were too many to be kept.
+    """
+
+    kind: ClassVar[str] = "messages_traced"
+    texts: tuple[str, ...]
+    rows: tuple[TracedRow, ...]
+    lost: int = 0
+
+
 EVENTS: tuple[type[Event], ...] = (
     RuntimeStarted,
     RuntimeStopped,
@@ -349,4 +365,5 @@ EVENTS: tuple[type[Event], ...] = (
     StrategyResumed,
     OperatorHalted,
     OperatorResumed,
+    MessagesTraced,
 )

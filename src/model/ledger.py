@@ -31,6 +31,7 @@ from .event import (
     IntentAccepted,
     IntentEnded,
     IntentRefused,
+    MessagesTraced,
     OpeningAdopted,
     OperatorHalted,
     OperatorResumed,
@@ -467,7 +468,7 @@ class Ledger:
                     self.accounts[account] = msgspec.structs.replace(
                         found, state=AccountState.RECOVERING, reason="the runtime started"
                     )
-            case RuntimeStopped() | ForeignOrderSeen() | FillConflict():
+            case RuntimeStopped() | ForeignOrderSeen() | FillConflict() | MessagesTraced():
                 pass  # facts for people; no live state hangs on them
             case _:
                 raise TypeError(f"the ledger has no rule for {event.kind}: add one where it is folded")

@@ -198,7 +198,7 @@ class TestProblems:
                 cadence_seconds = -1
                 """,
             )
-        runtime_keys = "durability, map_size_bytes_max, name, seed, store"
+        runtime_keys = "durability, map_size_bytes_max, name, seed, store, trace"
         account = 'accounts."polymarket:main"'
         assert str(caught.value).replace(f"{tmp_path}/tallystick.toml: ", "").splitlines() == [
             "runtime.store: found nothing; allowed is the path of the store's directory, relative to this file",

@@ -22,6 +22,7 @@ MAY_BE_ABOUT_NOBODY = {
     "alert_closed",
     "operator_halted",
     "operator_resumed",
+    "messages_traced",
 }
 
 

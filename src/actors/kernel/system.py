@@ -534,6 +534,7 @@ class ActorSystem:
         if not receiver.traced:
             return
         now = self.now()
+        handling, self.current = self.current, envelope
         self.trace.record(
             (
                 "message",
@@ -552,6 +553,7 @@ class ActorSystem:
                 None,
             )
         )
+        self.current = handling
 
     def note(self, cell: Cell, kind: str, detail: Any) -> int:
         """Adds an actor's note to the trace; returns its id."""

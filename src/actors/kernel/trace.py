@@ -61,7 +61,10 @@ class Trace:
 
     @property
     def sink(self) -> Sink | None:
-        """A function that receives every record as it is made; it must be quick and must not raise."""
+        """A function that receives every record as it is made; it must be quick and must not raise.
+
+        While it runs, the system's `current` is the envelope of the message that the record is about.
+        """
         return self._sink
 
     @sink.setter

@@ -93,7 +93,6 @@ def _handle_from(
                 reply_to = envelope.reply_to
                 if reply_to is not None and not reply_to.settle(reply):
                     cell.dead_letter(envelope, DeadLetterKind.LATE_REPLY, "the asker had given up")
-            system.current = None
             finished_at = now()
             sender = envelope.sender
             record(
@@ -114,6 +113,8 @@ def _handle_from(
                     None,
                 )
             )
+            # Last, so that a sink of the trace can still see what was handled.
+            system.current = None
             started_at = finished_at
         if started_at >= ends_at or mailbox.control or mailbox.supervision or not cell.receptive:
             break
