@@ -1,7 +1,7 @@
 """One virtual clock for two processes: time stands still until both are quiet, then both jump together.
 
-    ours:   settle ── quiet? ──────────── jump ── settle …
-    venue:            settle ── state ─── jump, settle ── state …
+    ours:   settle ── step to t? ─────────────────────────── clock = t' ── settle …
+    venue:                      settle ── quiet? ── clock = t', settle
 
 Quiet means that no task can run, nothing waits to become durable, and every byte that one side sent was received by
 the other. Then the next thing that can happen is the earliest deadline of either side, and no real time need pass
@@ -10,6 +10,7 @@ changing it.
 """
 
 import math
+import select
 import socket
 import time
 from collections.abc import Awaitable, Callable
@@ -20,17 +21,15 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from ..actors.connect import Connect
-from ..venues.sim.server.control import ControlState
+from ..venues.sim.server.control import GRID_PER_SECOND, ControlState
 
 NANOSECONDS_PER_SECOND = 1_000_000_000
-GRID_PER_SECOND = 1_000_000
-"""Jumps end on whole microseconds: a deadline is never missed by the rounding of a float, and two deadlines that differ
-by such a rounding are one step."""
-
 FOREVER_SECONDS = 86_400.0
 STILL_MAXIMUM = 40
 """How often both sides are found still, with bytes missing, before what is missing must have been lost."""
 PAUSE_SECONDS = 0.0005
+ANSWER_SECONDS = 0.002
+"""How long an answer is awaited before the other side is asked whether there will be one."""
 NAP_SECONDS_MINIMUM = 0.005
 """Waits shorter than this are left to add up: a sleep of the machine is no finer."""
 
@@ -68,12 +67,22 @@ class VirtualClock(trio.abc.Clock):
 # ---- our bytes --------------------------------------------------------------------------------------------
 
 
-class Traffic(msgspec.Struct):
+class Traffic:
     """Bytes over all counted streams, and how many of those streams have ended."""
 
-    sent: int = 0
-    received: int = 0
-    ended: int = 0
+    def __init__(self) -> None:
+        self.sent = 0
+        self.received = 0
+        self.ended = 0
+        self.sockets: set[int] = set()
+        """The descriptors of the streams that live."""
+
+    def await_bytes(self, seconds: float) -> None:
+        """Block until bytes, or the end of a stream, can be read on any of them; at most so many real seconds."""
+        poll = select.poll()
+        for descriptor in self.sockets:
+            poll.register(descriptor, select.POLLIN)
+        poll.poll(seconds * 1_000)
 
 
 class CountedStream(trio.abc.Stream):
@@ -83,6 +92,9 @@ class CountedStream(trio.abc.Stream):
         self._inner = inner
         self._traffic = traffic
         self._ended = False
+        self._descriptor = inner.socket.fileno() if isinstance(inner, trio.SocketStream) else None
+        if self._descriptor is not None:
+            traffic.sockets.add(self._descriptor)
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         # Counted before the first byte leaves: who has received less knows that more is coming.
@@ -120,6 +132,8 @@ class CountedStream(trio.abc.Stream):
         if not self._ended:
             self._ended = True
             self._traffic.ended += 1
+            if self._descriptor is not None:
+                self._traffic.sockets.discard(self._descriptor)
 
 
 def counted(connect: Connect, traffic: Traffic) -> Connect:
@@ -141,8 +155,8 @@ class Peer(Protocol):
         """Where it stands."""
         ...
 
-    def advance(self, seconds: float) -> ControlState:
-        """Let its clock jump, and say where it stands after it."""
+    def step(self, until: float | None, received: int, sent: int) -> ControlState:
+        """Let its clock jump to its next deadline, or to `until`, if its byte counts are these; where it stands."""
         ...
 
 
@@ -166,7 +180,12 @@ class ControlConnection:
     def state(self) -> ControlState:
         return self._ask(b'{"cmd":"state"}\n')
 
+    def step(self, until: float | None, received: int, sent: int) -> ControlState:
+        limit = b"null" if until is None else b"%r" % until
+        return self._ask(b'{"cmd":"step","until":%b,"received":%d,"sent":%d}\n' % (limit, received, sent))
+
     def advance(self, seconds: float) -> ControlState:
+        """Let its clock jump by so much, past as many deadlines as there are on the way."""
         return self._ask(b'{"cmd":"advance","seconds":%r}\n' % seconds)
 
     def close(self) -> None:
@@ -248,29 +267,38 @@ class LockStep:
         self._pace = pace if pace is not None else Pace(None)
         self._stepped = stepped
         self._disturb = disturb
-        self._state = peer.state()
-        self._zero = self._state.now - clock.seconds
-        self._lost_sent = self._state.received - traffic.sent
-        self._lost_received = self._state.sent - traffic.received
+        self._known = peer.state()
+        self._zero = _on_grid(self._known.now - clock.seconds)
+        self._lost_sent = self._known.received - traffic.sent
+        self._lost_received = self._known.sent - traffic.received
         self._ended = traffic.ended
 
     async def run(self) -> None:
-        """Settle, and jump to the next deadline, for ever."""
-        still = 0
+        """Settle, and step to the next deadline, for ever."""
+        sent, still = self._traffic.sent, 0
         while True:
             await self._settle()
-            if self._balanced():
-                await self._jump()
-                still = 0
+            if self._traffic.sent != sent:
+                # An answer is the first thing that can happen now, and costs less to await than to ask for.
+                sent = self._traffic.sent
+                self._traffic.await_bytes(ANSWER_SECONDS)
+                continue
+            if await self._held_back():
                 continue
             before = self._counts()
-            self._state = self._peer.state()
-            still = still + 1 if self._counts() == before else 0
-            if still >= STILL_MAXIMUM:
-                self._give_up_what_is_missing()
+            if self._step():
                 still = 0
-            elif still:
+                self._stepped()
+            elif self._balanced():
+                # Nothing is due on either side: only something from outside (a signal, a host's thread) can go on.
                 await real_sleep(PAUSE_SECONDS)
+            else:
+                still = still + 1 if self._counts() == before else 0
+                if still >= STILL_MAXIMUM:
+                    self._give_up_what_is_missing()
+                    still = 0
+                elif still:
+                    await real_sleep(PAUSE_SECONDS)
 
     async def _settle(self) -> None:
         """Return when no task of this side can run and nothing waits for the disk."""
@@ -280,48 +308,58 @@ class LockStep:
                 return
             await self._becomes_idle()
 
+    async def _held_back(self) -> bool:
+        """Wait where virtual time is ahead of its pace; True where something may have come from outside meanwhile."""
+        if self._disturb is not None:
+            await self._disturb()
+            await self._settle()
+        wait_seconds = self._pace.wait_seconds(self._clock.seconds)
+        if wait_seconds < NAP_SECONDS_MINIMUM:
+            return False
+        await real_sleep(wait_seconds)
+        return True
+
+    def _step(self) -> bool:
+        """Both clocks to the earliest deadline of either side, if all bytes have arrived; whether they moved.
+
+        Blocks until the other side is quiet at the new time. No task of this side may run in between: it would see
+        one clock moved and the other not.
+        """
+        ours = trio.lowlevel.current_statistics().seconds_to_next_deadline
+        until: float | None = None
+        if math.isfinite(ours):
+            due = math.ceil((self._clock.seconds + max(ours, 0.0)) * GRID_PER_SECOND)
+            until = max(due, round(self._clock.seconds * GRID_PER_SECOND) + 1) / GRID_PER_SECOND + self._zero
+        before = self._known.now
+        self._known = self._peer.step(
+            until, self._traffic.sent + self._lost_sent, self._traffic.received + self._lost_received
+        )
+        if self._known.now <= before:
+            return False
+        self._clock.set(_on_grid(self._known.now - self._zero))
+        return True
+
     def _balanced(self) -> bool:
         """Whether everything that either side sent has arrived at the other."""
         return (
-            self._state.received == self._traffic.sent + self._lost_sent
-            and self._state.sent == self._traffic.received + self._lost_received
+            self._known.received == self._traffic.sent + self._lost_sent
+            and self._known.sent == self._traffic.received + self._lost_received
         )
 
     def _counts(self) -> tuple[int, int, int, int]:
-        return self._traffic.sent, self._traffic.received, self._state.sent, self._state.received
+        return self._traffic.sent, self._traffic.received, self._known.sent, self._known.received
 
     def _give_up_what_is_missing(self) -> None:
         """A connection that was lost with bytes on it leaves them in one count alone, for ever."""
         if self._traffic.ended == self._ended:
             raise PeerGone(f"bytes are missing between two live processes: {self._counts()}, none of them was cut")
         self._ended = self._traffic.ended
-        self._lost_sent = self._state.received - self._traffic.sent
-        self._lost_received = self._state.sent - self._traffic.received
+        self._lost_sent = self._known.received - self._traffic.sent
+        self._lost_received = self._known.sent - self._traffic.received
 
-    async def _jump(self) -> None:
-        """Both clocks to the earliest deadline of either side, on the grid."""
-        ours = trio.lowlevel.current_statistics().seconds_to_next_deadline
-        theirs = math.inf if self._state.next_deadline is None else self._state.next_deadline
-        seconds = min(ours, theirs)
-        if math.isinf(seconds):
-            # Nothing is due on either side: only something from outside (a signal, a host's thread) can go on.
-            await real_sleep(PAUSE_SECONDS)
-            return
-        target = math.ceil((self._clock.seconds + max(seconds, 0.0)) * GRID_PER_SECOND) / GRID_PER_SECOND
-        if target <= self._clock.seconds:
-            target = (round(self._clock.seconds * GRID_PER_SECOND) + 1) / GRID_PER_SECOND
-        if self._disturb is not None:
-            await self._disturb()
-            await self._settle()
-        wait_seconds = self._pace.wait_seconds(target)
-        if wait_seconds >= NAP_SECONDS_MINIMUM:
-            # Something may have come from outside meanwhile: look again before the jump.
-            await real_sleep(wait_seconds)
-            return
-        # No task may run between these two lines: it would see one clock moved and the other not.
-        self._state = self._peer.advance(target + self._zero - self._state.now)
-        self._clock.set(target)
-        self._stepped()
+
+def _on_grid(seconds: float) -> float:
+    return round(seconds * GRID_PER_SECOND) / GRID_PER_SECOND
 
 
 async def real_sleep(seconds: float) -> None:

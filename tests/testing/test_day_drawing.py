@@ -159,7 +159,7 @@ def test_fills_are_counted_where_takes_and_slices_end() -> None:
             child = leg.quantity / leg.children
             filled, fills = [Decimal(0)] * leg.children, 0
             for take in leg.takes:
-                left = take.quantity
+                left: Decimal = take.quantity
                 for number in range(leg.children):
                     part = min(left, child - filled[number])
                     if part:

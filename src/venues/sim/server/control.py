@@ -2,9 +2,12 @@
 
     {"cmd": "state"}                  -> {"now": .., "next_deadline": .. | null, "received": .., "sent": ..}
     {"cmd": "advance", "seconds": d}  -> the same, after the clock jumped and everything settled
+    {"cmd": "step", "until": t | null, "received": n, "sent": m}
+                                      -> the same, after a jump to the next deadline of this process, at most to t
 
 An answer is given when every other task of this process is blocked. The byte counts let the driver see, by
-comparing them with its own, whether anything is still on its way between the two processes.
+comparing them with its own, whether anything is still on its way between the two processes. A step is taken only if
+they are what the driver expects: else time stands still, and the answer says how things are.
 """
 
 import math
@@ -27,6 +30,12 @@ class _Advance(msgspec.Struct, tag_field="cmd", tag="advance"):
     seconds: float
 
 
+class _Step(msgspec.Struct, tag_field="cmd", tag="step"):
+    until: float | None
+    received: int
+    sent: int
+
+
 class ControlState(msgspec.Struct, frozen=True, kw_only=True):
     """Where the process stands. `now` and `next_deadline` are in seconds, the latter counted from now."""
 
@@ -40,7 +49,11 @@ class ControlError(msgspec.Struct, frozen=True, kw_only=True):
     error: str
 
 
-_DECODER = msgspec.json.Decoder(_State | _Advance)
+GRID_PER_SECOND = 1_000_000
+"""Steps end on whole microseconds: no deadline is missed by the rounding of a float."""
+TOGETHER_SECONDS = 2.5 / GRID_PER_SECOND
+
+_DECODER = msgspec.json.Decoder(_State | _Advance | _Step)
 
 
 class Control:
@@ -71,6 +84,8 @@ class Control:
             if not (math.isfinite(command.seconds) and command.seconds >= 0):
                 return ControlError(error=f"time moves forward by finite steps, not by {command.seconds}")
             await self._advance(command.seconds)
+        elif isinstance(command, _Step):
+            await self._step(command)
         return self._state()
 
     async def _advance(self, seconds: float) -> None:
@@ -84,6 +99,19 @@ class Control:
             await wait_all_tasks_blocked()
             if trio.current_time() >= target:
                 return
+
+    async def _step(self, step: _Step) -> None:
+        """Jump to the next deadline, or to the driver's where that is earlier; not at all while bytes are under way."""
+        if (self._traffic.received, self._traffic.sent) != (step.received, step.sent):
+            return
+        now, deadline = trio.current_time(), self._next_deadline()
+        own = math.inf if deadline is None else math.ceil((now + deadline) * GRID_PER_SECOND) / GRID_PER_SECOND
+        until = math.inf if step.until is None else step.until
+        # What is due at the same time on both sides may differ by a rounding: it is one step all the same.
+        target = max(own, until) if abs(own - until) <= TOGETHER_SECONDS else min(own, until)
+        if math.isfinite(target) and target > now:
+            self._clock.jump(target - now)
+            await wait_all_tasks_blocked()
 
     def _state(self) -> ControlState:
         return ControlState(
