@@ -6,16 +6,18 @@ value, so reading them is reading a fact and never another actor's state.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from functools import partial
 from typing import Protocol
 
 import structlog
 
-from ..model.event import Event
+from ..model.event import Event, OrderSubmitted, SliceWithdrawn
+from ..model.fill import Direction
 from ..model.identifiers import AccountId, ClientOrderId, InstrumentId, IntentId, StrategyName
 from ..model.intent import PairIntent
 from ..model.ledger import Ledger
-from ..model.money import Price
+from ..model.money import EXACT, ZERO, Price, Quantity
 from ..model.order import OrderTerms
 from ..model.value import Value
 from ..store.audit import AuditRecord
@@ -50,6 +52,45 @@ class Quote(Value, frozen=True):
         return Price((self.bid + self.ask) / 2)
 
 
+class Approvals:
+    """Orders that passed the gates and are neither submitted nor withdrawn yet.
+
+    Without them, two slices that are reviewed in one breath would not see each other. The risk actor adds; the recorder
+    takes off in the step that makes the ledger count the order, so that it is counted once at every moment.
+    """
+
+    def __init__(self) -> None:
+        self._terms: dict[ClientOrderId, OrderTerms] = {}
+        self._sums: dict[tuple[AccountId, InstrumentId], tuple[Quantity, Quantity]] = {}
+
+    def add(self, terms: OrderTerms) -> None:
+        if terms.client_order_id not in self._terms:
+            self._terms[terms.client_order_id] = terms
+            self._change(terms, terms.quantity)
+
+    def settle(self, order: ClientOrderId) -> None:
+        terms = self._terms.pop(order, None)
+        if terms is not None:
+            self._change(terms, terms.quantity.copy_negate())
+
+    def open_quantities(self, account: AccountId, instrument: InstrumentId) -> tuple[Quantity, Quantity]:
+        """(purchases, sales) that were approved."""
+        return self._sums.get((account, instrument), _NONE_APPROVED)
+
+    def _change(self, terms: OrderTerms, amount: Decimal) -> None:
+        key = (terms.account, terms.instrument)
+        buys, sells = self._sums.pop(key, _NONE_APPROVED)
+        if terms.direction is Direction.BUY:
+            buys = Quantity(EXACT.add(buys, amount))
+        else:
+            sells = Quantity(EXACT.add(sells, amount))
+        if buys or sells:
+            self._sums[key] = (buys, sells)
+
+
+_NONE_APPROVED = (Quantity(ZERO), Quantity(ZERO))
+
+
 class Recorder:
     """The one way into the journal: an event is folded into the ledger and appended, together.
 
@@ -62,6 +103,7 @@ class Recorder:
         self.ledger = ledger
         self.bridge = bridge
         self.now_ns = now_ns
+        self.approvals = Approvals()
 
     def record(self, *events: Event | AuditRecord, cause: int = 0) -> Lsn:
         """Fold and append as one atomic group; returns the journal position of the last.
@@ -80,6 +122,8 @@ class Recorder:
                     heard = self.bridge.hear(event, now)
                     self.ledger.apply(event, now)
                     reports += heard
+                    if isinstance(event, (OrderSubmitted, SliceWithdrawn)):
+                        self.approvals.settle(event.client_order_id)
                 done += 1
         finally:
             lsn = self.journal.append(*events[:done], at_ns=now, cause=cause) if done else self.journal.last_lsn
@@ -201,10 +245,9 @@ class TradingActor(Actor):
     def when_durable(self, lsn: Lsn, action: Callable[[], None]) -> None:
         self.context.recorder.when_durable(lsn, action)
 
-    def on_receive(self, message: object) -> object:
-        try:
-            return super().on_receive(message)
-        except StoreFailed as failure:
-            self.context.on_store_failed(failure)
-            log.critical("not recorded, not done", actor=self.path, message=type(message).__name__, why=str(failure))
-            return None
+    def absorbs(self, error: Exception, message: object) -> bool:
+        if not isinstance(error, StoreFailed):
+            return False
+        self.context.on_store_failed(error)
+        log.critical("not recorded, not done", actor=self.path, message=type(message).__name__, why=str(error))
+        return True

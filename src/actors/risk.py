@@ -1,9 +1,8 @@
 """The risk actor: gathers the facts and lets the pure gates decide. What passes goes on, what does not is told why."""
 
-from ..model.fill import Direction
-from ..model.identifiers import AccountId, AssetId, ClientOrderId, InstrumentId, StrategyName
+from ..model.identifiers import AccountId, AssetId, InstrumentId, StrategyName
 from ..model.intent import AnyIntent, Intent
-from ..model.money import ZERO, Quantity
+from ..model.money import EXACT, ZERO, Quantity
 from ..model.order import Computed, OrderTerms
 from ..model.risk import ApprovedOrder, Refused, review_intent, review_order
 from ..model.risk_facts import Exposure, Gate, Market, RiskContext, RiskLimits
@@ -16,15 +15,11 @@ HELD = frozenset({Gate.ACCOUNT_LIVE, Gate.FRESH_DATA})
 
 
 class RiskActor(TradingActor):
-    """All pre-trade gates of the runtime. The facts are the ledger's and the market board's.
-
-    The one thing it holds are the orders that it approved and that the ledger does not yet show as submitted: without
-    them, two slices that are reviewed in one breath would not see each other.
-    """
+    """All pre-trade gates of the runtime. The facts are the ledger's and the market board's."""
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
-        self.approved: dict[ClientOrderId, OrderTerms] = {}
+        self.approvals = context.recorder.approvals
 
     @handles(ReviewIntent)
     def _review_intent(self, message: ReviewIntent) -> None:
@@ -36,11 +31,13 @@ class RiskActor(TradingActor):
     @handles(ReviewOrder)
     def _review_order(self, message: ReviewOrder) -> None:
         terms = message.terms
+        self.approvals.settle(terms.client_order_id)  # a slice that is reviewed again must not stand in its own way
         entry = self.ledger.intents.get((terms.strategy, terms.intent_id))
         intent = entry.intent if entry is not None else None
         match review_order(terms, self._facts(terms.strategy, terms.account, self._around(terms, intent), intent)):
             case ApprovedOrder() as approved:
-                self.approved[terms.client_order_id] = terms
+                if isinstance(self.ledger.orders.get(terms.client_order_id), Computed):  # not withdrawn meanwhile
+                    self.approvals.add(terms)
                 desk = self.context.ref(Paths.account(terms.account, "desk"))
                 # Past its time it must not go out: coverage has alerted it by then.
                 deadline = self.monotonic() + message.send_within_seconds
@@ -94,14 +91,7 @@ class RiskActor(TradingActor):
     def _exposure(self, account: AccountId, name: InstrumentId) -> Exposure:
         ledger = self.ledger
         buys, sells = ledger.open_quantities.get((account, name), (Quantity(ZERO), Quantity(ZERO)))
-        for order, terms in list(self.approved.items()):
-            if not isinstance(ledger.orders.get(order), Computed):
-                del self.approved[order]  # submitted, and counted by the ledger from there on; or withdrawn
-            elif terms.instrument == name and terms.account == account:
-                if terms.direction is Direction.BUY:
-                    buys = Quantity(buys + terms.quantity)
-                else:
-                    sells = Quantity(sells + terms.quantity)
+        approved_buys, approved_sells = self.approvals.open_quantities(account, name)
         quote = self.context.quotes.get(name)
         market = None
         if quote is not None:
@@ -112,7 +102,9 @@ class RiskActor(TradingActor):
             )
         instrument = ledger.instruments[name]
         book = ledger.book(account, AssetId(name))
-        return Exposure(instrument=instrument, book=book, open_buys=buys, open_sells=sells, market=market)
+        open_buys = Quantity(EXACT.add(buys, approved_buys))
+        open_sells = Quantity(EXACT.add(sells, approved_sells))
+        return Exposure(instrument=instrument, book=book, open_buys=open_buys, open_sells=open_sells, market=market)
 
 
 def _instruments(intent: AnyIntent) -> tuple[InstrumentId, ...]:

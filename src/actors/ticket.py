@@ -71,8 +71,10 @@ class Ticket:
         self.intent_id = intent_id
         self._bridge = bridge
         self._reports: list[Report] = []
-        self._changed = threading.Condition()
-        self._arrived = trio.Event()
+        self._lock = threading.Lock()
+        # Both are made by the first who waits: most tickets are read by callbacks, or not at all.
+        self._changed: threading.Condition | None = None
+        self._arrived: trio.Event | None = None
         self._callbacks: list[Callable[[Report], None]] = []
         self._closed = False
 
@@ -81,7 +83,7 @@ class Ticket:
     @property
     def reports(self) -> tuple[Report, ...]:
         """Everything reported so far, in order."""
-        with self._changed:
+        with self._lock:
             return tuple(self._reports)
 
     @property
@@ -92,15 +94,15 @@ class Ticket:
 
     def on_report(self, callback: Callable[[Report], None]) -> None:
         """Call `callback` with every report, those so far included, in order, on the host bridge's thread."""
-        with self._changed:
+        with self._lock:
             self._callbacks.append(callback)
             for report in self._reports:
                 self._bridge(lambda report=report: callback(report))  # type: ignore[misc]  # bound per report
 
     def wait(self, timeout: float | None = None) -> Report:
         """Block this thread until the terminal report. Raises TimeoutError or `TicketClosed`."""
-        with self._changed:
-            if not self._changed.wait_for(lambda: self._closed or self._has_ended(), timeout):
+        with self._lock:
+            if not self._condition().wait_for(lambda: self._closed or self._has_ended(), timeout):
                 raise TimeoutError(f"intent {self.intent_id} is still at work after {timeout} s")
             if not self._has_ended():
                 raise TicketClosed(f"the runtime ended while intent {self.intent_id} was at work")
@@ -117,8 +119,8 @@ class Ticket:
                 return
 
     def _await_report(self, position: int, timeout: float | None) -> Report:
-        with self._changed:
-            if not self._changed.wait_for(lambda: self._closed or len(self._reports) > position, timeout):
+        with self._lock:
+            if not self._condition().wait_for(lambda: self._closed or len(self._reports) > position, timeout):
                 raise TimeoutError(f"intent {self.intent_id}: no report within {timeout} s")
             if len(self._reports) <= position:
                 raise TicketClosed(f"the runtime ended while intent {self.intent_id} was at work")
@@ -133,6 +135,8 @@ class Ticket:
         while len(self._reports) <= position:
             if self._closed:
                 raise TicketClosed(f"the runtime ended while intent {self.intent_id} was at work")
+            if self._arrived is None:
+                self._arrived = trio.Event()
             await self._arrived.wait()
         return self._reports[position]
 
@@ -147,27 +151,34 @@ class Ticket:
 
     def deliver(self, report: Report) -> None:
         """Number the report and make it visible."""
-        with self._changed:
+        with self._lock:
             report = msgspec.structs.replace(report, number=len(self._reports) + 1)
             self._reports.append(report)
             for callback in self._callbacks:
                 self._bridge(lambda callback=callback: callback(report))  # type: ignore[misc]  # bound per callback
-            self._changed.notify_all()
-        self._wake()
+            self._wake()
 
     def close(self) -> None:
         """The runtime ends: whoever waits is told so."""
-        with self._changed:
+        with self._lock:
             self._closed = True
-            self._changed.notify_all()
-        self._wake()
+            self._wake()
 
     def _has_ended(self) -> bool:
         return bool(self._reports) and self._reports[-1].is_last
 
+    def _condition(self) -> threading.Condition:
+        """Where threads wait, over the ticket's lock, which the caller holds."""
+        if self._changed is None:
+            self._changed = threading.Condition(self._lock)
+        return self._changed
+
     def _wake(self) -> None:
-        self._arrived.set()
-        self._arrived = trio.Event()
+        if self._changed is not None:
+            self._changed.notify_all()
+        if self._arrived is not None:
+            self._arrived.set()
+            self._arrived = None
 
 
 class Following:

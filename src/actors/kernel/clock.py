@@ -35,5 +35,14 @@ class TrioClock:
 
     def __init__(self, wall_ns: Callable[[], int] = time.time_ns) -> None:
         # The loop's clock object is captured because trio.current_time() works on the loop's thread only.
-        self.monotonic: Callable[[], float] = trio.lowlevel.current_clock().current_time
+        clock = trio.lowlevel.current_clock()
+        self.monotonic: Callable[[], float] = time.perf_counter if _is_trios_own(clock) else clock.current_time
         self.wall_ns: Callable[[], int] = wall_ns
+
+
+def _is_trios_own(clock: trio.abc.Clock) -> bool:
+    """Tells trio's real clock, which is ``perf_counter`` plus a constant, from one that a test has put in its place.
+
+    A message reads the clock twice, so the call around it would be a tenth of the message's cost.
+    """
+    return (type(clock).__module__, type(clock).__qualname__) == ("trio._core._run", "SystemClock")

@@ -165,6 +165,10 @@ def _handler_failed(cell: Cell, envelope: Envelope, error: BaseException) -> str
             reply_to.settle(None, OutcomeUnknown(f"{cell.path} was interrupted while serving the request"))
         cell.system.interrupt(error)
         return "interrupted"
+    if instance is not None and isinstance(error, Exception) and instance.absorbs(error, envelope.message):
+        if reply_to is not None:
+            reply_to.settle(None)
+        return "refused_by_handler"
     cell.crash(error, envelope)
     return "crashed"
 
