@@ -242,6 +242,14 @@ class Actor(_PykkaActor):
     ) -> None:
         """Runs when this incarnation crashed, before ``on_stop``."""
 
+    def absorbs(self, error: Exception, message: object) -> bool:
+        """Says whether an exception out of a handler ends here: then the actor lives on, and an ask gets None.
+
+        By default nothing does: it crashes the actor. It must not raise itself. Costs nothing while handlers succeed,
+        where a ``try`` in an own ``on_receive`` would take every message past its declared handler.
+        """
+        return False
+
     def on_receive(self, message: Any) -> Any:
         """Handles a message by its type's declared handler; override it to handle everything yourself.
 
