@@ -60,9 +60,11 @@ class AccountDesk(TradingActor):
         self._move()
 
     def _recover_orders(self) -> None:
-        """Every order that the venue may have gets its actor again; the first sweep asks for each of them."""
-        for state in list(self.ledger.live_orders(self.account)):
-            if isinstance(state, (Sent, Acknowledged)) and self._actor(state.terms.client_order_id) is None:
+        """Every order of which something may still come gets its actor again; the first sweep asks for each of them."""
+        for state in list(self.ledger.orders.values()):
+            if state.terms.account != self.account or self._actor(state.terms.client_order_id) is not None:
+                continue
+            if isinstance(state, (Sent, Acknowledged)) or (isinstance(state, Done) and state.fills_outstanding > 0):
                 self.context.start.start_order(state.terms, recovered=True)
 
     def _actor(self, order: ClientOrderId) -> ActorRef | None:
@@ -85,8 +87,15 @@ class AccountDesk(TradingActor):
             return closed, "the opening balances are not known yet"
         return AccountState.LIVE, "reconciled"
 
-    def _move(self) -> None:
+    def _connected(self, *, gateway_ready: bool | None = None, stream_up: bool | None = None) -> None:
+        """Note how the account is connected, before anything else: a crash over the rest must not forget it."""
+        if gateway_ready is not None:
+            self.gateway_ready = gateway_ready
+        if stream_up is not None:
+            self.stream_up = stream_up
         self.context.connections[self.account] = Connection(gateway_ready=self.gateway_ready, stream_up=self.stream_up)
+
+    def _move(self) -> None:
         state, reason = self._wanted()
         entry = self.ledger.account(self.account)
         if (entry.state, entry.reason) == (state, reason):
@@ -102,13 +111,13 @@ class AccountDesk(TradingActor):
 
     @handles(GatewayDown)
     def _gateway_down(self, _message: GatewayDown) -> None:
-        self.gateway_ready = False
+        self._connected(gateway_ready=False)
         self.swept = False
         self._move()
 
     @handles(GatewayReady)
     def _gateway_ready(self, _message: GatewayReady) -> None:
-        self.gateway_ready = True
+        self._connected(gateway_ready=True)
         self._recover_orders()
         if self.stream_up:
             self._sweep(SweepTrigger.GATEWAY_RESTART if self.was_live else SweepTrigger.START)
@@ -116,7 +125,7 @@ class AccountDesk(TradingActor):
 
     @handles(StreamDown)
     def _stream_down(self, message: StreamDown) -> None:
-        self.stream_up = False
+        self._connected(stream_up=False)
         self.swept = False
         self.gap_reason = message.reason
         if self.gap_since_ns is None:
@@ -125,7 +134,7 @@ class AccountDesk(TradingActor):
 
     @handles(StreamUp)
     def _stream_up(self, message: StreamUp) -> None:
-        self.stream_up = True
+        self._connected(stream_up=True)
         self.swept = False
         if self.gap_since_ns is None:
             self.gap_since_ns = message.down_since_ns

@@ -48,6 +48,13 @@ class FillLogActor(TradingActor):
         self.dialect = context.dialects[account]
         self.unheard: dict[FillKey, Fill] = {}
 
+    def on_start(self) -> None:
+        if self.incarnation > 1:
+            # The report that it crashed over is gone; the venue still has what it said.
+            reconciler = self.context.find(Paths.connection(self.account, "reconciler"))
+            if reconciler is not None:
+                reconciler.tell(Sweep(trigger=SweepTrigger.UNMATCHED_FILL, detail="the fill log was restarted"))
+
     @handles(LogExecutions)
     def _log(self, message: LogExecutions) -> None:
         for report in message.reports:

@@ -22,7 +22,9 @@ from .context import Context, Paths, TradingActor
 from .kernel import ActorRef, StartIgnored, handles
 from .messages import (
     AccountMoved,
+    Begin,
     CancelOrder,
+    CheckClosing,
     CheckCoverage,
     CloseLeg,
     Deadline,
@@ -36,6 +38,7 @@ from .messages import (
     ReviewOrder,
     TellProgress,
 )
+from .settings import AccountSettings
 from .work import Work
 
 REVIEW_AGAIN_SECONDS = 1.0
@@ -61,6 +64,10 @@ class LegActor(TradingActor):
             raise StartIgnored(f"intent {self.work.intent_id} has ended, and its terminal report is recorded")
         self.planned = bool(self._orders())
         self.closing = entry.closing is not None
+        self.actor_ref.tell(Begin())
+
+    @handles(Begin)
+    def _begin(self, _message: Begin) -> None:
         if self.closing:
             self._close()
         elif self.planned:
@@ -291,11 +298,33 @@ class LegActor(TradingActor):
                     # It never left: the journal holds no submission, and the order's actor will find it withdrawn.
                     self.record(SliceWithdrawn(client_order_id=order, reason=reason))
                 case Sent() | Acknowledged():
-                    desk = self.context.ref(Paths.account(self.work.account, "desk"))
-                    desk.tell(CancelOrder(client_order_id=order, reason=reason))
+                    self._cancel(state, reason)
                 case _:
                     pass
+        if self._still_open():
+            self.after(self._account.orders.confirm_within_seconds, CheckClosing(), key="closing")
         self._tell()
+
+    def _still_open(self) -> list[Sent | Acknowledged]:
+        return [state for state in self._orders() if isinstance(state, (Sent, Acknowledged))]
+
+    @handles(CheckClosing)
+    def _check_closing(self, _message: CheckClosing) -> None:
+        """Ask again for what nobody has taken up: a desk or an order that crashed over the request has lost it."""
+        still_open = self._still_open()
+        for state in still_open:
+            if state.cancel is None:
+                self._cancel(state, "the intent is closing, and the order is still open")
+        if still_open:
+            self.after(self._account.orders.confirm_within_seconds, CheckClosing(), key="closing")
+
+    def _cancel(self, state: Sent | Acknowledged, reason: str) -> None:
+        desk = self.context.ref(Paths.account(self.work.account, "desk"))
+        desk.tell(CancelOrder(client_order_id=state.terms.client_order_id, reason=reason))
+
+    @property
+    def _account(self) -> AccountSettings:
+        return self.context.accounts[self.work.account]
 
 
 class IntentActor(LegActor):

@@ -130,6 +130,10 @@ class ReviewAgain(Message, frozen=True):
     client_order_id: ClientOrderId
 
 
+class CheckClosing(Message, frozen=True):
+    """A leg's timer: has every order been asked to end? A crash on the way may have lost the request."""
+
+
 class CheckCoverage(Message, frozen=True):
     """A leg's timer: has this slice been sent or withdrawn?"""
 
@@ -281,6 +285,13 @@ class Explain(Message, frozen=True):
 
 
 # ---- tasks -------------------------------------------------------------------------------------------------
+
+
+class Begin(Message, frozen=True):
+    """What an actor tells itself at its start: what may fail belongs into a handler.
+
+    A child that comes and goes and whose start fails is not started again; one whose handler fails is.
+    """
 
 
 class Tick(Message, frozen=True):

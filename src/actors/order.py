@@ -50,6 +50,7 @@ from ..venues.port import CannotExpress, Reply, Request
 from .context import Context, Paths, TradingActor
 from .kernel import handles
 from .messages import (
+    Begin,
     CancelOrder,
     Exchange,
     Exchanged,
@@ -95,14 +96,19 @@ class OrderActor(TradingActor):
         state = self.state
         self.account = self.context.accounts[state.terms.account]
         self.dialect = self.context.dialects[state.terms.account]
-        match state:
-            case Computed():
+        if isinstance(state, (Sent, Acknowledged)):
+            # What left before this incarnation, and how it was answered, nobody here knows.
+            self.copies_in_doubt = 1
+        if isinstance(state, Sent):
+            self.placed_at = self.monotonic() - (self.now_ns() - state.sent_at_ns) / 1e9
+        self.actor_ref.tell(Begin())
+
+    @handles(Begin)
+    def _begin(self, _message: Begin) -> None:
+        match self.state_or_none:
+            case Computed() as state:
                 self._submit(state)
-            case Sent() | Acknowledged():
-                # What left before this incarnation, and how it was answered, nobody here knows.
-                self.copies_in_doubt = 1
-                if isinstance(state, Sent):
-                    self.placed_at = self.monotonic() - (self.now_ns() - state.sent_at_ns) / 1e9
+            case Sent() | Acknowledged() as state:
                 # At the start of a runtime the first sweep asks for every order; a crashed actor asks for itself.
                 if self.incarnation > 1 or not self.recovered:
                     self._ask()
@@ -110,9 +116,9 @@ class OrderActor(TradingActor):
                     self.after(self.account.orders.confirm_within_seconds, Tick(name=CONFIRM), key=CONFIRM)
                 if state.cancel is not None:
                     self._send_cancel(state, self.context.recorder.journal.last_lsn)
-            case Done():
+            case Done() as state:
                 self._await_missing_fills(state)
-            case Withdrawn():
+            case _:
                 self._finish()
 
     # ---- state --------------------------------------------------------------------------------------------
