@@ -28,10 +28,12 @@ from ..model.report import (
 from ..model.value import Value
 from .context import Context, Quote, TradingActor
 from .kernel import handles
-from .messages import FrameArrived, InstrumentsLearned
+from .messages import FrameArrived, InstrumentsLearned, Tick
 from .websocket import SessionEnded, reconnect_seconds, session
 
-TASK = "public stream"
+RESYNC = "resync"
+RESYNC_SECONDS = 1.0
+"""How long a book that was given up waits for the venue to send a whole one by itself."""
 
 
 class Book:
@@ -76,6 +78,11 @@ class FeedActor(TradingActor):
         self.dialect = context.dialects[account]
         self.books: dict[InstrumentId, Book] = {}
         self.subscribed: tuple[InstrumentId, ...] = ()
+        self.given_up: set[InstrumentId] = set()
+        """Instruments whose book was whole once and can no longer be trusted: only a new snapshot mends them."""
+        self.resyncs = 0
+        self.sessions = 0
+        self.task = ""
 
     def on_start(self) -> None:
         self._subscribe()
@@ -89,10 +96,15 @@ class FeedActor(TradingActor):
         if instruments == self.subscribed:
             return
         self.subscribed = instruments
-        for instrument in instruments:
-            self._stale(instrument, "no snapshot yet")
-        self.cancel_task(TASK)
-        self.start_task(self._run, instruments, name=TASK)
+        self._connect("no snapshot yet")
+
+    def _connect(self, why: str) -> None:
+        """Begin a new session: the venue answers a subscription with whole books."""
+        self.cancel_task(self.task)
+        self._down(FeedDown(reason=why))
+        # A name of its own: the task of the session before is still unwinding.
+        self.sessions += 1
+        self.task = self.start_task(self._run, self.subscribed, name=f"public stream {self.sessions}")
 
     def _instruments(self) -> Sequence[InstrumentId]:
         venue = self.settings.venue
@@ -127,6 +139,7 @@ class FeedActor(TradingActor):
     @handles(FeedDown)
     def _down(self, message: FeedDown) -> None:
         self.books.clear()
+        self.given_up.clear()
         for instrument in self._instruments():
             self._stale(instrument, message.reason)
 
@@ -136,6 +149,7 @@ class FeedActor(TradingActor):
             match report:
                 case BookSnapshot():
                     self.books[report.instrument] = Book(report)
+                    self.given_up.discard(report.instrument)
                     self._publish(report.instrument, report.venue_time_ns, message.received_at_ns)
                 case BookDelta():
                     self._delta(report, message.received_at_ns)
@@ -157,8 +171,9 @@ class FeedActor(TradingActor):
         book.change(delta)
         told = (delta.best_bid, delta.best_ask)
         if any(price is not None and price != ours for price, ours in zip(told, (book.bid, book.ask), strict=True)):
-            del self.books[delta.instrument]
-            self._stale(delta.instrument, f"the venue's best prices are {told}, the book has {book.bid} and {book.ask}")
+            self._give_up(
+                delta.instrument, f"the venue's best prices are {told}, the book has {book.bid} and {book.ask}"
+            )
             return
         self._publish(delta.instrument, delta.venue_time_ns, received_at_ns)
 
@@ -191,6 +206,23 @@ class FeedActor(TradingActor):
             received_at_ns=before.received_at_ns if before is not None else 0,
         )
 
+    def _give_up(self, instrument: InstrumentId, why: str) -> None:
+        self.books.pop(instrument, None)
+        self._stale(instrument, why)
+        if not self.given_up:
+            wait_seconds = RESYNC_SECONDS * float(2 ** min(self.resyncs, 10))
+            self.after(min(self.settings.stream.backoff_seconds_maximum, wait_seconds), Tick(name=RESYNC), key=RESYNC)
+        self.given_up.add(instrument)
+
+    @handles(Tick)
+    def _resync(self, _message: Tick) -> None:
+        """Subscribe again where the venue did not send a whole book by itself; less and less often if that fails."""
+        if not self.given_up:
+            self.resyncs = 0
+            return
+        self.resyncs += 1
+        self._connect(f"subscribing again for {', '.join(sorted(self.given_up))}")
+
     # ---- rules --------------------------------------------------------------------------------------------
 
     def _rules(self, report: RulesChanged) -> None:
@@ -205,8 +237,7 @@ class FeedActor(TradingActor):
                 price_maximum=Price(1 - report.price_tick),
             )
         )
-        self.books.pop(report.instrument, None)
-        self._stale(report.instrument, f"the tick changed to {report.price_tick}; waiting for a new snapshot")
+        self._give_up(report.instrument, f"the tick changed to {report.price_tick}; waiting for a new snapshot")
 
     def _resolved(self, report: MarketResolved) -> None:
         for found in list(self.ledger.instruments.values()):

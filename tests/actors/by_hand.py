@@ -91,7 +91,7 @@ def _now_seconds() -> int:
 
 
 def _client(world: World) -> httpx.AsyncClient:
-    async def connect(_host: str, _port: int) -> trio.abc.Stream:
+    async def connect(host: str, port: int) -> trio.abc.Stream:
         await trio.lowlevel.checkpoint()
         return world.server.connect()
 

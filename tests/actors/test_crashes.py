@@ -1,5 +1,7 @@
 """Any actor may crash at any moment: its supervisor starts it again from the store, and the outcome is the same."""
 
+from decimal import Decimal
+
 import pytest
 import trio
 from tallystick.actors.messages import CompareNow
@@ -47,7 +49,7 @@ async def one_sided(world: World, intent: PairIntent | None = None) -> None:
     """A pair of which the long leg fills, whatever happens meanwhile."""
     ticket = await world.submit(pair(seconds=12) if intent is None else intent)
     report = await world.end_of(ticket)
-    assert (report.outcome, report.filled) == ("one_side", (100, 0))
+    assert (report.outcome, report.filled) == ("one_side", (Decimal(100), Decimal(0)))
     await world.until(lambda: not list(world.ledger.live_orders()) and not world.ledger.unsettled)
     assert world.held(RAIN_YES) == 100 == world.wallet(RAIN_YES)
     assert world.held(SNOW_NO) == 0

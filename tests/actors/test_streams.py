@@ -1,5 +1,7 @@
 """Streams are notifications: what they lose, garble or stop saying is found by asking."""
 
+from decimal import Decimal
+
 import trio
 from tallystick.actors.messages import FrameArrived
 from tallystick.model.alert import AlertState
@@ -82,7 +84,7 @@ async def test_twenty_cuts_in_a_row_lose_nothing(world: World) -> None:
         await trio.sleep(1.5)
         world.crowd.sells(RAIN_YES, "0.44", "5")
         await trio.sleep(1.5)
-    assert (await world.end_of(ticket)).filled == (100,)
+    assert (await world.end_of(ticket)).filled == (Decimal(100),)
     await world.live()
     await world.until(lambda: not world.ledger.unsettled)
     assert world.held(RAIN_YES) == 100 == world.wallet(RAIN_YES)
@@ -118,7 +120,7 @@ async def test_a_history_that_trails_the_order_book_delays_the_end_and_loses_not
     await world.until(world.venue_orders)
     world.crowd.sells(RAIN_YES, "0.44", "50")
     report = await world.end_of(ticket)
-    assert (report.outcome, report.filled) == ("filled", (50,))
+    assert (report.outcome, report.filled) == ("filled", (Decimal(50),))
     assert world.held(RAIN_YES) == 50
 
 
