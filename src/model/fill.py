@@ -44,7 +44,10 @@ class Settlement(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        return self in {Settlement.CONFIRMED, Settlement.REVERSED}
+        return self in _FINAL
+
+
+_FINAL = frozenset({Settlement.CONFIRMED, Settlement.REVERSED})
 
 
 class FillSource(StrEnum):
@@ -104,7 +107,8 @@ class Fill(Value, frozen=True):
 
     @property
     def signed_quantity(self) -> SignedQuantity:
-        return SignedQuantity(self.execution.direction.sign * self.execution.quantity)
+        quantity = self.execution.quantity
+        return SignedQuantity(quantity if self.execution.direction is Direction.BUY else quantity.copy_negate())
 
 
 class Unknown(Value, frozen=True, tag="unknown"):

@@ -7,6 +7,7 @@ follows what is live and the millionth order costs what the first did.
 """
 
 from collections.abc import Callable, Iterator
+from typing import Any, ClassVar, get_args
 
 import msgspec
 
@@ -66,11 +67,20 @@ from .intent import AnyIntent
 from .money import EXACT, ZERO, Quantity, SignedQuantity
 from .order import Acknowledged, Done, OrderState, OrderTerms, Sent, Withdrawn, open_quantity
 from .position import Position
-from .transition import advance, order_of
+from .transition import advance
 from .truth import BookView, Truth
 from .value import Value
 
 IntentKey = tuple[StrategyName, IntentId]
+_OrderEvent = (
+    SliceWithdrawn
+    | OrderAcknowledged
+    | OrderUnconfirmed
+    | OrderConfirmed
+    | CancelRequested
+    | CancelAnswered
+    | OrderDone
+)
 NOTHING = BookView(confirmed=SignedQuantity(ZERO), matched=SignedQuantity(ZERO))
 
 
@@ -238,49 +248,37 @@ class Ledger:
 
     def apply(self, event: Event, at_ns: int) -> None:
         """Take one event. Raises `IllegalTransition` for an event that the order's state does not allow."""
-        match event:
-            case SliceComputed():
-                self._order_event(event, at_ns)
-                key = (event.terms.strategy, event.terms.intent_id)
-                entry = self.intents.get(key)
-                if entry is not None:
-                    orders = (*entry.orders, event.terms.client_order_id)
-                    self.intents[key] = msgspec.structs.replace(entry, orders=orders)
-            case OrderSubmitted():
-                self._order_event(event, at_ns)
-                self.by_venue_id[event.account, event.venue_order_id] = event.client_order_id
-            case (
-                SliceWithdrawn()
-                | OrderAcknowledged()
-                | OrderUnconfirmed()
-                | OrderConfirmed()
-                | CancelRequested()
-                | CancelAnswered()
-                | OrderDone()
-            ):
-                self._order_event(event, at_ns)
-                self._let_go_of_order(event.client_order_id)
-            case FillRecorded():
-                self._fill(event.fill, event, at_ns)
-            case FillSettled():
-                self._settle(event)
-            case IntentAccepted():
-                self._accept(event.intent, at_ns)
-            case IntentRefused():
-                self._count(event.strategy, refused=1)
-            case BracketClosing() | BracketDecided() | DispositionChosen() | IntentEnded():
-                self._intent_event(event, at_ns)
-            case _:
-                self._runtime_event(event, at_ns)
+        fold = self._folds.get(type(event))
+        if fold is None:
+            self._runtime_event(event, at_ns)
+        else:
+            fold(self, event, at_ns)
 
-    def _order_event(self, event: Event, at_ns: int) -> None:
-        order = order_of(event)
-        assert order is not None, event
+    def _slice(self, event: SliceComputed, at_ns: int) -> None:
+        terms = event.terms
+        self._move(terms.client_order_id, event, at_ns)
+        key = (terms.strategy, terms.intent_id)
+        entry = self.intents.get(key)
+        if entry is not None:
+            self.intents[key] = msgspec.structs.replace(entry, orders=(*entry.orders, terms.client_order_id))
+
+    def _submit(self, event: OrderSubmitted, at_ns: int) -> None:
+        self._move(event.client_order_id, event, at_ns)
+        self.by_venue_id[event.account, event.venue_order_id] = event.client_order_id
+
+    def _order_event(self, event: _OrderEvent, at_ns: int) -> None:
+        self._move(event.client_order_id, event, at_ns)
+        self._let_go_of_order(event.client_order_id)
+
+    def _refused(self, event: IntentRefused, _at_ns: int) -> None:
+        self._count(event.strategy, refused=1)
+
+    def _move(self, order: ClientOrderId, event: Event, at_ns: int) -> None:
         before = self.orders.get(order)
         after = self.orders[order] = advance(before, event, at_ns)
-        change = open_quantity(after) - (open_quantity(before) if before is not None else ZERO)
-        if change:
-            self._expose(after.terms, Quantity(change))
+        opened, was_open = open_quantity(after), ZERO if before is None else open_quantity(before)
+        if opened != was_open:
+            self._expose(after.terms, Quantity(EXACT.subtract(opened, was_open)))
 
     def _expose(self, terms: OrderTerms, change: Quantity) -> None:
         """What is open in an instrument, both ways, so that a gate need not walk all orders."""
@@ -295,7 +293,8 @@ class Ledger:
         else:
             self.open_quantities.pop(key, None)
 
-    def _fill(self, fill: Fill, event: FillRecorded, at_ns: int) -> None:
+    def _fill(self, event: FillRecorded, at_ns: int) -> None:
+        fill = event.fill
         execution = fill.execution
         account = execution.key.account
         self._watermark(account, execution.venue_time_ns)
@@ -310,7 +309,7 @@ class Ledger:
                 count = self._unsettled_by_order.get(fill.client_order_id, 0)
                 self._unsettled_by_order[fill.client_order_id] = count + 1
         if fill.client_order_id is not None and fill.client_order_id in self.orders:
-            self._order_event(event, at_ns)
+            self._move(fill.client_order_id, event, at_ns)
             if execution.settlement is Settlement.REVERSED:
                 self._reverse_in_order(fill)
             self._let_go_of_order(fill.client_order_id)
@@ -328,7 +327,7 @@ class Ledger:
         if order is not None and isinstance(state, (Sent, Acknowledged, Done)):
             self.orders[order] = state.reversed(fill.execution.quantity)
 
-    def _settle(self, event: FillSettled) -> None:
+    def _settle(self, event: FillSettled, _at_ns: int) -> None:
         fill = self.unsettled.get(event.key)
         if fill is None:
             return  # already final; the fill log journals a final state only once
@@ -389,7 +388,8 @@ class Ledger:
             entry, fills=entry.fills + 1, last_fill_ns=max(entry.last_fill_ns, venue_time_ns)
         )
 
-    def _accept(self, intent: AnyIntent, at_ns: int) -> None:
+    def _accept(self, event: IntentAccepted, at_ns: int) -> None:
+        intent = event.intent
         entry = IntentEntry(intent=intent, accepted_at_ns=at_ns)
         self.intents[entry.key] = entry
         self._count(intent.strategy, accepted=1)
@@ -487,6 +487,19 @@ class Ledger:
             )
         else:
             del self.alerts[event.alert_id]
+
+    # By class and not by comparing with one class after the other: orders live and journals are read at this pace.
+    # Whatever is not in here is about the runtime, rare, and goes through `_runtime_event`.
+    _folds: ClassVar[dict[type[Event], Callable[["Ledger", Any, int], None]]] = {
+        SliceComputed: _slice,
+        OrderSubmitted: _submit,
+        FillRecorded: _fill,
+        FillSettled: _settle,
+        IntentAccepted: _accept,
+        IntentRefused: _refused,
+        **dict.fromkeys(get_args(_OrderEvent), _order_event),
+        **dict.fromkeys((BracketClosing, BracketDecided, DispositionChosen, IntentEnded), _intent_event),
+    }
 
     # ---- letting go ---------------------------------------------------------------------------------------
 

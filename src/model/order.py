@@ -250,10 +250,10 @@ class IllegalTransition(Exception):
 
 def open_quantity(state: OrderState) -> Quantity:
     """What may still be executed, counting everything unconfirmed as open (law L8)."""
-    match state:
-        case Sent() | Acknowledged():
-            return Quantity(max(state.terms.quantity - state.progress.filled, Decimal(0)))
-        case Done():
-            return Quantity(max(state.fills_outstanding, Decimal(0)))
-        case _:
-            return Quantity(ZERO)
+    if isinstance(state, (Acknowledged, Sent)):
+        left: Decimal = state.terms.quantity - state.progress.filled
+    elif isinstance(state, Done):
+        left = state.fills_outstanding
+    else:
+        return Quantity(ZERO)
+    return Quantity(left if left > 0 else ZERO)
