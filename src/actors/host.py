@@ -27,6 +27,21 @@ from ..model.ledger import IntentKey, Ledger
 from ..model.money import plain
 from .ticket import Report, ReportKind, Ticket
 
+REPORTED = frozenset(
+    {
+        IntentAccepted,
+        OrderSubmitted,
+        OrderDone,
+        SliceWithdrawn,
+        FillRecorded,
+        FillSettled,
+        BracketDecided,
+        StrategyPaused,
+        IntentEnded,
+    }
+)
+"""The events that may make a report; the others need not be asked."""
+
 
 def reports_of(event: Event, at_ns: int, ledger: Ledger) -> list[Report]:
     """The reports that an event makes, read against the ledger as it was before the event; numbers come later."""
@@ -165,7 +180,7 @@ class HostBridge:
 
     def hear(self, event: Event, at_ns: int) -> list[Report]:
         """The reports of an event that is about to be folded; none while nobody holds a ticket."""
-        return reports_of(event, at_ns, self._ledger) if self._tickets else []
+        return reports_of(event, at_ns, self._ledger) if self._tickets and type(event) in REPORTED else []
 
     def deliver(self, reports: list[Report]) -> None:
         """Hand over reports whose events are durable. The terminal one closes the ticket's account here."""

