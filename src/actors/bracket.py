@@ -78,11 +78,16 @@ class BracketActor(TradingActor):
         for effect in effects:
             match effect:
                 case CancelLegs():
-                    self.record(
-                        BracketClosing(strategy=self.pair.strategy, intent_id=self.pair.intent_id, reason=effect.reason)
-                    )
-                    for leg in effect.legs:
-                        self.legs[leg].tell(CloseLeg(reason=effect.reason))
+                    try:
+                        self.record(
+                            BracketClosing(
+                                strategy=self.pair.strategy, intent_id=self.pair.intent_id, reason=effect.reason
+                            )
+                        )
+                    finally:
+                        # Cancels go out also when nothing can be recorded any more (law L9).
+                        for leg in effect.legs:
+                            self.legs[leg].tell(CloseLeg(reason=effect.reason))
                 case ReportDecision():
                     self.record(
                         BracketDecided(

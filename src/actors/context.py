@@ -151,6 +151,10 @@ class Starter(Protocol):
     def start_bracket(self, pair: PairIntent, legs: tuple[Work, Work], owner: ActorRef) -> ActorRef: ...
 
 
+class Leaving(Exception):
+    """The runtime stops, and who was to hear this has stopped before."""
+
+
 @dataclass(slots=True)
 class Context:
     """Handed to every actor at its making."""
@@ -180,9 +184,14 @@ class Context:
         return self.system.find(path)
 
     def ref(self, path: str) -> ActorRef:
-        """The actor at this path, which is there as long as the runtime is. Raises KeyError when it is not."""
+        """The actor at this path, which is there as long as the runtime is.
+
+        Raises `Leaving` for one that has stopped before the caller in an orderly stop, else KeyError.
+        """
         found = self.system.find(path)
         if found is None:
+            if self.system.is_stopping:
+                raise Leaving(f"{path} has stopped already")
             raise KeyError(f"there is no actor at {path}")
         return found
 
@@ -246,6 +255,8 @@ class TradingActor(Actor):
         self.context.recorder.when_durable(lsn, action)
 
     def absorbs(self, error: Exception, message: object) -> bool:
+        if isinstance(error, Leaving):
+            return True  # as if the process had ended right here: the next start takes it up from the store
         if not isinstance(error, StoreFailed):
             return False
         self.context.on_store_failed(error)

@@ -291,16 +291,13 @@ class LegActor(TradingActor):
     def _close(self, reason: str = "the intent is closing") -> None:
         self.closing = True
         self.planned = True
+        # Cancels first: they go out also when nothing can be recorded any more, as the withdrawals must be.
+        for open_order in self._still_open():
+            self._cancel(open_order, reason)
         for state in self._orders():
-            order = state.terms.client_order_id
-            match state:
-                case Computed():
-                    # It never left: the journal holds no submission, and the order's actor will find it withdrawn.
-                    self.record(SliceWithdrawn(client_order_id=order, reason=reason))
-                case Sent() | Acknowledged():
-                    self._cancel(state, reason)
-                case _:
-                    pass
+            if isinstance(state, Computed):
+                # It never left: the journal holds no submission, and the order's actor will find it withdrawn.
+                self.record(SliceWithdrawn(client_order_id=state.terms.client_order_id, reason=reason))
         if self._still_open():
             self.after(self._account.orders.confirm_within_seconds, CheckClosing(), key="closing")
         self._tell()

@@ -44,6 +44,7 @@ from ..model.outcome import (
     Rejected,
 )
 from ..model.report import OrderNotFound, OrderReport, Unreadable, VenueOrderStatus
+from ..store.errors import StoreFailed
 from ..store.port import Lsn
 from ..store.records import OUTBOX
 from ..venues.port import CannotExpress, Reply, Request
@@ -79,6 +80,7 @@ class OrderActor(TradingActor):
         self.order = order
         self.recovered = recovered
         self.queries = 0
+        self.off_the_book = False
         self.refusals = 0
         self.cancels = 0
         self.misses = 0
@@ -436,7 +438,13 @@ class OrderActor(TradingActor):
         state = self.state_or_none
         if not isinstance(state, (Sent, Acknowledged)) or state.cancel is not None:
             return
-        lsn = self._record(CancelRequested(client_order_id=self.order, reason=message.reason))
+        try:
+            lsn = self._record(CancelRequested(client_order_id=self.order, reason=message.reason))
+        except StoreFailed:
+            # Nothing can be recorded any more, and a cancel goes out all the same (law L9): once, if it is answered.
+            if not self.off_the_book:
+                self._send_cancel(state, self.context.recorder.journal.last_lsn)
+            raise
         if isinstance(state, Sent) and not self.copies_in_doubt:
             self._refused("not_sent", f"the venue refused it before acting, and then: {message.reason}")
             return
@@ -460,6 +468,7 @@ class OrderActor(TradingActor):
                 self._ask()
             case _:
                 # Off the book or filled: either way the venue's order state says how much was executed.
+                self.off_the_book = True
                 self.cancel_timer(RECANCEL)
                 self._record(CancelAnswered(client_order_id=self.order, outcome=outcome))
                 self._complete_if_filled()
