@@ -1,28 +1,29 @@
 """Keeps the messages on an order's path: a sink of the kernel's trace, and a task that journals what it gathered.
 
-    a message was handled ─▶ take: two appends ─▶ sort: whose is it? ─▶ flush: one event for many rows
+    a message was handled ─▶ take: whose is it? ─▶ rows ─▶ flush, a second later: one event for many rows
 
 A message is kept when it names an intent or an order, or goes to or comes from an actor of one. A message that names
 none and caused one that is kept (the answer to a request, the frame that held a fill) is kept as well, with its own
-causes. What is not kept waits a little, as the cause of something may be known only later, and is then forgotten.
+causes; so what is not kept is remembered for a little while.
 
-Nothing here is on the path of a message but `take`. The flush is armed by the first message worth keeping and by
-nothing else: an idle runtime has no timer, and a virtual clock no step, because of it.
+On the path of a message is `take` alone. The flush is armed by the first message that is kept and by nothing else: an
+idle runtime has no timer, and a virtual clock no step, because of it.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import structlog
 import trio
 
 from ..model.event import MessagesTraced
-from ..model.identifiers import AccountId
+from ..model.identifiers import ClientOrderId, IntentId, StrategyName
 from ..model.ledger import Ledger
+from ..model.order import OrderTerms
 from ..model.traced import TracedRow
 from ..store.errors import StoreFailed
 from .context import Recorder
-from .kernel import ActorSystem, Envelope
+from .kernel import ActorSystem
 from .kernel.trace import Record
 from .messages import (
     CancelOrder,
@@ -43,13 +44,11 @@ from .messages import (
 )
 
 FLUSH_SECONDS = 1.0
-UNSORTED_MAX = 1024
-"""Messages that wait to be sorted; then they are sorted at once. As many again may still become known as causes."""
 ROWS_MAX = 20_000
 """Rows that wait for the next flush. What comes beyond is lost to the journal, and counted there."""
 ROWS_A_BATCH = 1000
-STARTS = frozenset({"StartActor", "ChildStarted"})
-"""An actor's tasks name its start as their cause, and that its supervisor's: true, and no part of an order's story."""
+UNKEPT_MAX = 1024
+"""Messages that may still turn out to be causes; between this many and twice as many are remembered."""
 CAUSES_MAX = 8
 """How far up a kept message's causes are followed, where they are about no order themselves."""
 PATHS_MAX = 8192
@@ -65,61 +64,61 @@ class Subject(NamedTuple):
     order: str
 
 
-NOBODY = Subject("", "", "")
-_Finder = Callable[[Any], Subject]
+NOBODY: Final = Subject("", "", "")
 
 
-def _intent(message: Submit | ReviewIntent | IntentReviewed) -> Subject:
+# ---- whose is it? -----------------------------------------------------------------------------------------
+
+
+def _of_intent(message: Submit | ReviewIntent | IntentReviewed, _ledger: Ledger) -> Subject:
     return Subject(message.intent.strategy, message.intent.intent_id, "")
 
 
-def _intent_id(message: Dispose | IntentClosed) -> Subject:
+def _of_intent_id(message: Dispose | IntentClosed, _ledger: Ledger) -> Subject:
     return Subject("", message.intent_id, "")
 
 
-def _order_id(message: OrderRefused | CancelOrder | ReviewAgain | CheckCoverage) -> Subject:
-    return Subject("", "", message.client_order_id)
-
-
-def _terms(message: ReviewOrder) -> Subject:
-    terms = message.terms
+def _of_terms(terms: OrderTerms) -> Subject:
     return Subject(terms.strategy, terms.intent_id, terms.client_order_id)
 
 
-def _approved(message: PlaceOrder) -> Subject:
-    terms = message.order.terms
-    return Subject(terms.strategy, terms.intent_id, terms.client_order_id)
+def _of_order(order: ClientOrderId, ledger: Ledger) -> Subject:
+    state = ledger.orders.get(order)
+    return Subject("", "", order) if state is None else _of_terms(state.terms)
 
 
-def _state(message: OrderMoved) -> Subject:
-    terms = message.state.terms
-    return Subject(terms.strategy, terms.intent_id, terms.client_order_id)
-
-
-def _fill(message: FillLogged | SettlementLogged) -> Subject:
+def _of_fill(message: FillLogged | SettlementLogged, _ledger: Ledger) -> Subject:
     fill = message.fill
     return Subject(fill.strategy or "", fill.intent_id or "", fill.client_order_id or "")
 
 
-FINDERS: Mapping[type, _Finder] = {
-    Submit: _intent,
-    ReviewIntent: _intent,
-    IntentReviewed: _intent,
-    Dispose: _intent_id,
-    IntentClosed: _intent_id,
-    OrderRefused: _order_id,
-    CancelOrder: _order_id,
-    ReviewAgain: _order_id,
-    CheckCoverage: _order_id,
-    ReviewOrder: _terms,
-    PlaceOrder: _approved,
-    OrderMoved: _state,
-    FillLogged: _fill,
-    SettlementLogged: _fill,
+_Finder = Callable[[Any, Ledger], Subject]
+_FINDERS: Mapping[type, _Finder] = {
+    Submit: _of_intent,
+    ReviewIntent: _of_intent,
+    IntentReviewed: _of_intent,
+    Dispose: _of_intent_id,
+    IntentClosed: _of_intent_id,
+    OrderRefused: lambda message, ledger: _of_order(message.client_order_id, ledger),
+    CancelOrder: lambda message, ledger: _of_order(message.client_order_id, ledger),
+    ReviewAgain: lambda message, ledger: _of_order(message.client_order_id, ledger),
+    CheckCoverage: lambda message, ledger: _of_order(message.client_order_id, ledger),
+    ReviewOrder: lambda message, _ledger: _of_terms(message.terms),
+    PlaceOrder: lambda message, _ledger: _of_terms(message.order.terms),
+    OrderMoved: lambda message, _ledger: _of_terms(message.state.terms),
+    FillLogged: _of_fill,
+    SettlementLogged: _of_fill,
 }
 """Which messages name an intent or an order, and where. Others are known by the actors between which they go."""
 
-ARMING = frozenset(kind.__name__ for kind in (*FINDERS, ReportOrder))
+_FINDERS_BY_NAME: Mapping[str, _Finder] = {kind.__name__: finder for kind, finder in _FINDERS.items()}
+
+ONLY_AS_CAUSE = frozenset({ReportOrder.__name__})
+"""Each sweep shows each open order again. Kept is the report that changed something; all are in the audit chain."""
+HOUSEKEEPING = frozenset({"ChildStarted", "ChildEnded", "Stop", "_StopSelf", "_ActorStop"})
+"""What the kernel says to itself about actors that come and go. The start is kept: an order signs and submits in it."""
+STARTS = frozenset({"StartActor"})
+"""An actor's tasks name its start as their cause, and that its supervisor's: true, and no part of an order's story."""
 
 
 class MessageTrace:
@@ -128,27 +127,98 @@ class MessageTrace:
     def __init__(self, system: ActorSystem, recorder: Recorder) -> None:
         self._system = system
         self._recorder = recorder
-        self._unsorted: list[tuple[Record, Envelope | None]] = []
-        self._rows: list[tuple[Record, Subject]] = []
+        # Side by side and not in pairs: a pair a message would be one more object for the garbage collector.
+        self._records: list[Record] = []
+        self._subjects: list[Subject] = []
         self._unkept: dict[int, Record] = {}
         self._unkept_before: dict[int, Record] = {}
         self._paths: dict[str, Subject | None] = {}
         self._armed = trio.Event()
-        self._is_armed = False
         self._lost = 0
 
     # ---- on the path of every message ---------------------------------------------------------------------
 
     def take(self, record: Record) -> None:
-        """The kernel's sink: quick, and never raises."""
-        if record[0] != "message":
+        """The kernel's sink. It is called between two messages of the runtime, so it never raises."""
+        try:
+            name = record[8]
+            if record[0] != "message" or name in HOUSEKEEPING:
+                return
+            finder = _FINDERS_BY_NAME.get(name)
+            current = self._system.current
+            subject: Subject | None
+            if finder is not None and current is not None and current.id == record[1]:
+                subject = finder(current.message, self._recorder.ledger)
+            elif name in ONLY_AS_CAUSE:
+                subject = None
+            else:
+                subject = self._between(record)
+            if subject is None:
+                self._remember(record)
+            else:
+                cause = record[2]
+                if cause in self._unkept or cause in self._unkept_before:
+                    self._keep_causes(cause)
+                self._keep(record, subject)
+        except Exception:
+            self._system.trace.sink = None
+            log.exception("messages are no longer traced: this one could not be read", message=record[8])
+
+    def _remember(self, record: Record) -> None:
+        self._unkept[record[1]] = record
+        if len(self._unkept) >= UNKEPT_MAX:
+            self._unkept_before, self._unkept = self._unkept, {}
+
+    def _between(self, record: Record) -> Subject | None:
+        """Whose a message is by its receiver, or else by its sender."""
+        known = self._paths
+        receiver, sender = record[5], record[4]
+        found = known[receiver] if receiver in known else self._learn(receiver)
+        if found is None:
+            found = known[sender] if sender in known else self._learn(sender)
+        return found
+
+    def _learn(self, path: str) -> Subject | None:
+        if len(self._paths) >= PATHS_MAX:
+            self._paths.clear()
+        parts = path.split("/")
+        found: Subject | None = None
+        if len(parts) == 5 and parts[1] == "accounts" and parts[3] == "orders":
+            found = _of_order(ClientOrderId(parts[4]), self._recorder.ledger)
+        elif len(parts) == 5 and parts[1] == "strategies" and parts[3] == "work":
+            found = self._of_work(parts[2], parts[4])
+        self._paths[path] = found
+        return found
+
+    def _of_work(self, strategy: str, name: str) -> Subject:
+        """An intent's own actor has the intent's id, a leg's has the leg behind it; the id may hold a colon itself."""
+        if (StrategyName(strategy), IntentId(name)) in self._recorder.ledger.intents:
+            return Subject(strategy, name, "")
+        intent, colon, _leg = name.rpartition(":")
+        return Subject(strategy, intent if colon else name, "")
+
+    def _keep(self, record: Record, subject: Subject) -> None:
+        if len(self._records) >= ROWS_MAX:
+            self._lost += 1
             return
-        self._unsorted.append((record, self._system.current))
-        if not self._is_armed and record[8] in ARMING:
-            self._is_armed = True
+        if not self._records:
             self._armed.set()
-        if len(self._unsorted) >= UNSORTED_MAX:
-            self._sort()
+        self._records.append(record)
+        self._subjects.append(subject)
+
+    def _keep_causes(self, cause: int) -> None:
+        """What led to a kept message and says nothing itself, the first cause first."""
+        found: list[Record] = []
+        while len(found) < CAUSES_MAX:
+            record = self._unkept.get(cause) or self._unkept_before.get(cause)
+            if record is None or record[8] in STARTS:
+                break
+            self._unkept.pop(cause, None)
+            self._unkept_before.pop(cause, None)
+            found.append(record)
+            cause = record[2]
+        for record in reversed(found):
+            self._keep(record, self._between(record) or NOBODY)
 
     # ---- beside it ----------------------------------------------------------------------------------------
 
@@ -167,124 +237,50 @@ class MessageTrace:
     def flush(self) -> None:
         """Journal what was gathered. Raises `StoreFailed`."""
         self._armed = trio.Event()
-        self._is_armed = False
-        self._sort()
-        rows, self._rows = self._rows, []
+        records, self._records = self._records, []
+        subjects, self._subjects = self._subjects, []
         lost, self._lost = self._lost, 0
-        for start in range(0, len(rows), ROWS_A_BATCH):
-            self._recorder.record(self._batch(rows[start : start + ROWS_A_BATCH], lost))
+        for start in range(0, len(records), ROWS_A_BATCH):
+            end = start + ROWS_A_BATCH
+            self._recorder.record(self._batch(records[start:end], subjects[start:end], lost))
             lost = 0
 
-    def _batch(self, rows: list[tuple[Record, Subject]], lost: int) -> MessagesTraced:
+    def _batch(self, records: list[Record], subjects: list[Subject], lost: int) -> MessagesTraced:
         # Records have the system's own clock, which started anywhere; the journal has UTC.
         zero_ns = self._recorder.now_ns() - round(self._system.now() * 1e9)
         places: dict[str, int] = {"": 0}
         place = places.setdefault
-        made = [
+        rows = [
             TracedRow(
-                record[1],
-                record[2],
-                place(record[4], len(places)),
-                place(record[5], len(places)),
-                record[6],
-                place(record[8], len(places)),
-                zero_ns + round(record[9] * 1e9),
-                max(0, round((record[10] - record[9]) * 1e9)),
-                max(0, round((record[11] - record[10]) * 1e9)),
-                place(record[12], len(places)),
+                message_id,
+                cause_id,
+                place(sender, len(places)),
+                place(receiver, len(places)),
+                incarnation,
+                place(name, len(places)),
+                zero_ns + round(enqueued_at * 1e9),
+                max(0, round((started_at - enqueued_at) * 1e9)),
+                max(0, round((finished_at - started_at) * 1e9)),
+                place(outcome, len(places)),
                 place(subject.strategy, len(places)),
                 place(subject.intent, len(places)),
                 place(subject.order, len(places)),
             )
-            for record, subject in rows
+            for (
+                _kind,
+                message_id,
+                cause_id,
+                _root,
+                sender,
+                receiver,
+                incarnation,
+                _lane,
+                name,
+                enqueued_at,
+                started_at,
+                finished_at,
+                outcome,
+                _detail,
+            ), subject in zip(records, subjects, strict=True)
         ]
-        return MessagesTraced(texts=tuple(places), rows=tuple(made), lost=lost)
-
-    # ---- whose is it? -------------------------------------------------------------------------------------
-
-    def _sort(self) -> None:
-        unsorted, self._unsorted = self._unsorted, []
-        if len(self._unkept) >= UNSORTED_MAX:
-            self._unkept_before, self._unkept = self._unkept, {}
-        if len(self._paths) > PATHS_MAX:
-            self._paths.clear()
-        for record, envelope in unsorted:
-            # The envelope is the message's own, unless it was dropped while another was handled.
-            message = envelope.message if envelope is not None and envelope.id == record[1] else None
-            subject = self._subject(record, message)
-            if subject is None:
-                self._unkept[record[1]] = record
-            else:
-                self._keep_causes(record[2])
-                self._keep(record, subject)
-
-    def _keep(self, record: Record, subject: Subject) -> None:
-        if len(self._rows) < ROWS_MAX:
-            self._rows.append((record, subject))
-        else:
-            self._lost += 1
-
-    def _keep_causes(self, cause: int) -> None:
-        """What led to a kept message and says nothing itself, the first cause first."""
-        found: list[Record] = []
-        while len(found) < CAUSES_MAX:
-            record = self._unkept.get(cause) or self._unkept_before.get(cause)
-            if record is None or record[8] in STARTS:
-                break
-            self._unkept.pop(cause, None)
-            self._unkept_before.pop(cause, None)
-            found.append(record)
-            cause = record[2]
-        for record in reversed(found):
-            self._keep(record, NOBODY)
-
-    def _subject(self, record: Record, message: object) -> Subject | None:
-        """Whose a message is: what it says itself goes before the actors between which it went."""
-        finder = FINDERS.get(type(message))
-        said = finder(message) if finder is not None else None
-        if said is not None and said.order and said.intent:
-            return said
-        if isinstance(message, ReportOrder):
-            said = self._reported(record[5], message)
-        known = self._of_path(record[5]) or self._of_path(record[4])
-        if said is None:
-            return known
-        if known is None:
-            return said
-        return Subject(said.strategy or known.strategy, said.intent or known.intent, said.order or known.order)
-
-    def _reported(self, receiver: str, message: ReportOrder) -> Subject | None:
-        """A report names the venue's id; only that of a live order is looked for."""
-        account = AccountId(receiver.split("/", 3)[2])
-        order = self._ledger.by_venue_id.get((account, message.report.venue_order_id))
-        return None if order is None else self._of_order(order)
-
-    def _of_path(self, path: str) -> Subject | None:
-        paths = self._paths
-        if path in paths:
-            return paths[path]
-        parts = path.split("/")
-        found: Subject | None = None
-        if len(parts) == 5 and parts[1] == "accounts" and parts[3] == "orders":
-            found = self._of_order(parts[4])
-        elif len(parts) == 5 and parts[1] == "strategies" and parts[3] == "work":
-            found = self._of_work(parts[2], parts[4])
-        paths[path] = found
-        return found
-
-    def _of_order(self, order: str) -> Subject:
-        state = self._ledger.orders.get(order)  # type: ignore[call-overload]  # a path holds the id as text
-        if state is None:
-            return Subject("", "", order)
-        return Subject(state.terms.strategy, state.terms.intent_id, order)
-
-    def _of_work(self, strategy: str, name: str) -> Subject:
-        """An intent's own actor has the intent's id, a leg's has the leg behind it; the id may hold a colon itself."""
-        if (strategy, name) in self._ledger.intents:
-            return Subject(strategy, name, "")
-        intent, colon, _leg = name.rpartition(":")
-        return Subject(strategy, intent if colon else name, "")
-
-    @property
-    def _ledger(self) -> Ledger:
-        return self._recorder.ledger
+        return MessagesTraced(texts=tuple(places), rows=tuple(rows), lost=lost)
