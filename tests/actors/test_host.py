@@ -147,7 +147,11 @@ async def test_a_callback_that_raises_hurts_nobody_and_is_an_alert(world: World)
 async def test_a_callback_that_blocks_hurts_nobody(world: World) -> None:
     released = threading.Event()
     ticket = await world.submit(single("i1", seconds=3))
-    ticket.on_report(lambda _report: bool(released.wait(10)))
+
+    def blocks(_report: Report) -> None:
+        released.wait(10)
+
+    ticket.on_report(blocks)
     other = await world.submit(single("i2", seconds=3))
     assert (await world.end_of(ticket)).outcome == "unfilled"
     assert (await world.end_of(other)).outcome == "unfilled"
