@@ -295,6 +295,9 @@ class Actor(_PykkaActor):
         """Tells whether the actor can stop at once; a supervisor says no and stops its children first."""
         return True
 
+    def let_go(self) -> None:
+        """Releases what the kernel's own actors hold, at every end of an incarnation, a kill included."""
+
     # --- start, stop, health --------------------------------------------------------------------------------------
 
     def defer_start(self) -> None:

@@ -422,6 +422,8 @@ class Cell:
                 if reason.is_clean:
                     reason = crashed(error)
         self._end_start()
+        if instance is not None:
+            instance.let_go()
         if self.belongings is not None:
             self.belongings.release(reason)
         return reason

@@ -117,6 +117,12 @@ class Wake(msgspec.Struct, frozen=True):
     job: Job
 
 
+class Afterwards(msgspec.Struct, frozen=True):
+    """A job is over, and what waited for it may be tried."""
+
+    action: Callable[[], None]
+
+
 class RetryRestart(msgspec.Struct, frozen=True):
     """Tries a failed restart again; a message, so that a stop request gets in between."""
 
@@ -131,7 +137,7 @@ StartSteps: TypeAlias = Generator[tuple[Child, ...], ChildEvent, ChildEvent]
 class Job:
     """A sequence of steps under way, and the children it may wait for."""
 
-    __slots__ = ("closed", "group", "steps", "then", "timer", "waiting_for")
+    __slots__ = ("afterwards", "closed", "group", "steps", "then", "timer", "waiting_for")
 
     def __init__(self, steps: Steps, group: Iterable[Child] = (), then: Callable[[], None] | None = None) -> None:
         self.steps = steps
@@ -140,6 +146,7 @@ class Job:
         self.waiting_for: tuple[Child, ...] = ()
         self.timer: Timer | None = None
         self.closed = False
+        self.afterwards: list[Callable[[], None]] = []  # what operators asked for and must wait for this job
 
 
 def _no_steps() -> Steps:
@@ -383,6 +390,8 @@ class Supervisor(Actor):
     @handles(RetryRestart)
     def _on_retry_restart(self, message: RetryRestart) -> None:
         child = message.child
+        if self._children.get(child.spec.id) is not child:
+            return
         if self._phase == "running" and child.state == "restarting" and child.job is None:
             self._restart(child, child.reason)
 
@@ -410,6 +419,12 @@ class Supervisor(Actor):
         if self._phase != "stopping":
             self._begin_stopping(reason)
         return False
+
+    def let_go(self) -> None:
+        """Drops every job with its timer, however this incarnation ended."""
+        for job in tuple(self._jobs):
+            if job is not self._current_job:  # a running job finishes by itself
+                self._abandon_job(job)
 
     def _shut_down(self, reason: ExitReason) -> None:
         """Stops the children and then ends with ``reason``, on this supervisor's own decision."""
@@ -524,6 +539,9 @@ class Supervisor(Actor):
             job.timer.cancel()
         for child in job.waiting_for:
             child.job = None
+        for action in job.afterwards:
+            # As messages, because the next job may already have the same children in hand.
+            self._cell.supervise(Afterwards(action))
         for child in job.group:
             if child.group_job is job:
                 child.group_job = None
@@ -540,7 +558,8 @@ class Supervisor(Actor):
 
     @handles(Wake)
     def _on_wake(self, message: Wake) -> None:
-        self._advance(message.job, message)
+        if message.job in self._jobs:  # and not a job of an earlier incarnation
+            self._advance(message.job, message)
 
     # --- the operator's table -----------------------------------------------------------------------------------
 
@@ -553,10 +572,27 @@ class Supervisor(Actor):
 
     @handles(TerminateChild)
     def _on_terminate_child(self, message: TerminateChild) -> None:
-        child = self._known(message.child_id)
-        if child.job is not None:
-            self._abandon_job(child.job)
-        self._begin(Job(self._terminate_steps(child, self.defer_reply_or_none()), (child,)))
+        self._known(message.child_id)
+        self._terminate(message.child_id, self.defer_reply_or_none())
+
+    def _terminate(self, child_id: str, reply: Future[Any] | None) -> None:
+        """Stops a child, after the job that has it in hand; a child that waits out its backoff is given up."""
+        child = self._children.get(child_id)
+        if child is None or self._phase == "stopping":
+            if reply is not None:
+                reply.settle(None, ChildError(f"{self.path} has no child {child_id!r} any more"))
+            return
+        job = child.job if child.job is not None else child.group_job
+        if job is not None and not (child.state == "restarting" and job.group == (child,)):
+            job.afterwards.append(lambda: self._terminate(child_id, reply))
+            return
+        if job is not None:
+            self._abandon_job(job)
+        self._begin(Job(self._terminate_steps(child, reply), (child,)))
+
+    @handles(Afterwards)
+    def _on_afterwards(self, message: Afterwards) -> None:
+        message.action()
 
     def _terminate_steps(self, child: Child, reply: Future[Any] | None) -> Steps:
         yield from self._stop(child)
@@ -570,9 +606,7 @@ class Supervisor(Actor):
 
     @handles(RestartChild)
     def _on_restart_child(self, message: RestartChild) -> None:
-        child = self._known(message.child_id)
-        if child.state != "idle":
-            raise ChildError(f"{self.path}: child {message.child_id!r} is {child.state}, not ended")
+        child = self._idle(message.child_id, "not ended")
         reply = self.defer_reply_or_none()
         if reply is not None:
             child.acknowledgements = [reply]
@@ -580,9 +614,7 @@ class Supervisor(Actor):
 
     @handles(DeleteChild)
     def _on_delete_child(self, message: DeleteChild) -> None:
-        child = self._known(message.child_id)
-        if child.state != "idle":
-            raise ChildError(f"{self.path}: child {message.child_id!r} is {child.state}; terminate it first")
+        self._idle(message.child_id, "so terminate it first")
         del self._children[message.child_id]
 
     @handles(CountChildren)
@@ -623,6 +655,15 @@ class Supervisor(Actor):
         child = self._children.get(child_id)
         if child is None:
             raise ChildError(f"{self.path} has no child {child_id!r}")
+        return child
+
+    def _idle(self, child_id: str, advice: str) -> Child:
+        child = self._known(child_id)
+        if self._phase == "stopping":
+            raise ChildError(f"{self.path} is stopping")
+        if child.state != "idle" or child.group_job is not None:
+            state = child.state if child.group_job is None else "restarting with its group"
+            raise ChildError(f"{self.path}: child {child_id!r} is {state}, {advice}")
         return child
 
     # --- small things -------------------------------------------------------------------------------------------

@@ -322,7 +322,7 @@ async def test_children_are_added_terminated_restarted_and_deleted(system: Actor
     assert await ref.ask_async(Who()) == 1
     with pytest.raises(ChildError, match="already has a child 'a'"):
         await parent.ask_async(StartChild(worker("a", log)))
-    with pytest.raises(ChildError, match="terminate it first"):
+    with pytest.raises(ChildError, match="is running, so terminate it first"):
         await parent.ask_async(DeleteChild("a"))
     with pytest.raises(ChildError, match="is running, not ended"):
         await parent.ask_async(RestartChild("a"))
@@ -348,6 +348,55 @@ async def test_a_child_waiting_for_its_restart_can_be_terminated(system: ActorSy
     await parent.ask_async(TerminateChild("a"))
     await trio.sleep(100)
     assert log == ["start a", "stop a crashed"]
+
+
+async def test_two_requests_to_terminate_a_child_are_both_answered(system: ActorSystem, log: list[str]) -> None:
+    child = worker("a", log, factory=Clinging, behaviour={"seconds": 3})
+    parent = await system.start_child(supervisor("s", SupervisorSpec(children=(child,))))
+    assert parent is not None
+    await settle()
+    first = parent.ask(TerminateChild("a"), block=False)
+    second = parent.ask(TerminateChild("a"), block=False)
+    await trio.sleep(4)
+    assert (first.done(), second.done()) == (True, True)
+    assert [child.state for child in await parent.ask_async(WhichChildren())] == ["idle"]
+
+
+async def test_a_termination_waits_for_the_group_restart_that_has_the_child_in_hand(
+    system: ActorSystem, log: list[str]
+) -> None:
+    children = (
+        worker("a", log, backoff=Backoff(min_seconds=2, max_seconds=2, factor=0)),
+        worker("b", log),
+        worker("c", log),
+    )
+    spec = SupervisorSpec(strategy="one_for_all", intensity=3, children=children)
+    parent = await system.start_child(supervisor("s", spec))
+    assert parent is not None
+    ref_of(system, "/s/a").tell(Crash())
+    await trio.sleep(1)
+    with pytest.raises(ChildError, match="is restarting with its group"):
+        await parent.ask_async(RestartChild("b"))
+    await parent.ask_async(TerminateChild("b"))
+    await settle()
+    states = [(child.id, child.state) for child in await parent.ask_async(WhichChildren())]
+    assert states == [("a", "running"), ("b", "idle"), ("c", "running")]
+
+
+async def test_a_termination_while_the_supervisor_stops_does_not_get_in_its_way(
+    system: ActorSystem, log: list[str]
+) -> None:
+    children = (worker("a", log), worker("b", log, factory=Clinging, behaviour={"seconds": 3}))
+    spec = SupervisorSpec(intensity=0, children=children)
+    parent = await system.start_child(supervisor("s", spec, restart="temporary"))
+    assert parent is not None
+    await settle()
+    ref_of(system, "/s/a").tell(Crash())
+    await trio.sleep(1)
+    with pytest.raises(ChildError, match="has no child 'b' any more"):
+        await parent.ask_async(TerminateChild("b"))
+    await trio.sleep(5)
+    assert not parent.is_alive()
 
 
 async def test_counts_tell_specifications_active_children_and_their_sorts(system: ActorSystem, log: list[str]) -> None:
