@@ -19,7 +19,7 @@ from ..model.event import InstrumentLearned
 from ..model.identifiers import AccountId, AlertId, ClientOrderId
 from ..model.order import Sent
 from ..model.report import Unreadable
-from ..store.audit import AuditRecord, Direction
+from ..store.audit import ANSWERED, AuditRecord, Direction
 from ..store.errors import StoreFailed
 from ..store.port import Lsn
 from ..venues.port import Answer, Reply, Request, TransportFailure
@@ -106,6 +106,7 @@ class GatewayActor(TradingActor):
             if problem is None:
                 break
             self.trace_note("not ready", problem.why)
+            log.warning("the venue is not ready for us; it is tried again", account=self.account, why=problem.why)
             await trio.sleep(wait_seconds)
             wait_seconds = min(self.settings.stream.backoff_seconds_maximum, wait_seconds * 2)
         self.actor_ref.tell(LoggedIn())
@@ -144,11 +145,11 @@ class GatewayActor(TradingActor):
         if request is None:
             return None
         journal = self.context.recorder.journal
-        await journal.wait_durable(self._audit(Direction.SENT, request, request.body, journal.last_lsn))
+        await journal.wait_durable(self._audit_sent(request, journal.last_lsn, 0))
         reply = await self._perform_request(request)
         # Read first: only then the dialect knows which texts of the answer are secret.
         problem = self.dialect.read_log_in(reply)
-        self._audit(Direction.RECEIVED, request, _content(reply), journal.last_lsn)
+        self._audit_received(request, reply, journal.last_lsn, 0)
         return problem
 
     async def _learn_instruments(self) -> Unreadable | None:
@@ -202,7 +203,7 @@ class GatewayActor(TradingActor):
         number = self.numbers
         self.under_way[number] = message
         try:
-            after = self._audit(Direction.SENT, message.request, message.request.body, message.after)
+            after = self._audit_sent(message.request, message.after, number)
         except StoreFailed as failure:
             self._without_store(number, message, failure)
             return
@@ -239,7 +240,16 @@ class GatewayActor(TradingActor):
             return f"the account is {account.state}: {account.reason}"
         return ""
 
-    def _audit(self, direction: Direction, request: Request, body: bytes, after: Lsn) -> Lsn:
+    def _audit_sent(self, request: Request, after: Lsn, number: int) -> Lsn:
+        return self._audit(Direction.SENT, request, request.body, after, _named(request, number))
+
+    def _audit_received(self, request: Request, reply: Reply, after: Lsn, number: int) -> Lsn:
+        ended = str(reply.status) if isinstance(reply, Answer) else "no answer"
+        return self._audit(
+            Direction.RECEIVED, request, _content(reply), after, f"{_named(request, number)}{ANSWERED}{ended}"
+        )
+
+    def _audit(self, direction: Direction, request: Request, body: bytes, after: Lsn, summary: str) -> Lsn:
         """Record one side of a private exchange; public ones only wait for what they must not overtake."""
         if not request.private:
             return after
@@ -249,7 +259,7 @@ class GatewayActor(TradingActor):
                 account=self.account,
                 channel="rest",
                 at_ns=self.now_ns(),
-                summary=f"{request.method} {request.path} {request.label}",
+                summary=summary,
                 body_bytes_redacted=self.dialect.redact(body),
                 cause=self.cause,
             )
@@ -317,7 +327,7 @@ class GatewayActor(TradingActor):
         else:
             self._unreachable(reply)
         try:
-            self._audit(Direction.RECEIVED, exchange.request, _content(reply), exchange.after)
+            self._audit_received(exchange.request, reply, exchange.after, message.number)
         finally:
             exchange.reply_to.tell(Exchanged(tag=exchange.tag, reply=reply))
 
@@ -382,6 +392,11 @@ class GatewayActor(TradingActor):
     @property
     def _down_alert(self) -> AlertId:
         return AlertId(f"connection_down:{self.account}:rest")
+
+
+def _named(request: Request, number: int) -> str:
+    """What the audit chain calls a request: the order is in its label, and the number tells it from any other."""
+    return f"{request.method} {request.path} {request.label}" + (f" #{number}" if number else "")
 
 
 def _content(reply: Reply) -> bytes:

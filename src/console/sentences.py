@@ -146,7 +146,8 @@ Words = tuple[str, tuple[tuple[str, str], ...]]
 
 def _exchange(record: AuditRecord) -> Told:
     sent = record.direction is Direction.SENT
-    ends = ("gateway", record.account) if sent else (record.account, "gateway")
+    door = "stream" if record.channel == "stream" else "gateway"
+    ends = (door, record.account) if sent else (record.account, door)
     body = record.body_bytes_redacted.decode("utf-8", "replace")
     return Told(
         "request" if sent else "answer",

@@ -7,8 +7,12 @@ from typing import NamedTuple
 
 from ..model.identifiers import ClientOrderId, VenueOrderId, salt_of
 from ..store import AuditRecord, Direction, Entry
+from ..store.audit import ANSWERED
 from .sentences import tell
 from .steps import Found
+
+
+STREAM = "stream"
 
 
 class _Request(NamedTuple):
@@ -20,8 +24,9 @@ class Exchanges:
     """Takes audit records in journal order and gives back those that are about some orders.
 
     A record is about them when its summary or its body holds one of their ids (or the number that stands for the
-    client order id on venues which take a salt). An answer that holds none belongs to the oldest request of the same
-    summary that is not answered yet; where several were under way, that is said, because it may be another's.
+    client order id on venues which take a salt). An answer's summary begins with that of its request, which has a
+    number of its own, so the two find each other. Where requests without numbers were under way under one summary, the
+    oldest that is not answered yet is taken, and that is said, because it may be another's.
     """
 
     def __init__(self, orders: Iterable[ClientOrderId], venue_order_ids: Iterable[VenueOrderId]) -> None:
@@ -38,7 +43,12 @@ class Exchanges:
     def take(self, entry: Entry, record: AuditRecord) -> Iterator[Found]:
         """Take one record; yields it if it is about the orders, with the request that it answers."""
         ours = self.mentioned_in(record.summary) or self._needle_bytes.search(record.body_bytes_redacted) is not None
-        waiting = self._under_way.setdefault((record.account, record.channel, record.summary), deque())
+        if record.channel == STREAM:  # a frame answers nothing, not even the subscription that it follows
+            if ours:
+                yield Found(entry, tell(record))
+            return
+        request_summary = record.summary.partition(ANSWERED)[0]
+        waiting = self._under_way.setdefault((record.account, record.channel, request_summary), deque())
         if record.direction is Direction.SENT:
             waiting.append(_Request(entry, ours))
             if ours:

@@ -25,6 +25,9 @@ AUDIT_HEAD_KEY = b"audit_head"
 AUDIT_TABLE = "audit"
 META_TABLE = "meta"
 
+ANSWERED = " → "
+"""In the summary of an answer: before it stands the request's own summary, after it how the exchange ended."""
+
 _ROW = struct.Struct(">Q32s")
 _HEAD = struct.Struct(">Q32s")
 

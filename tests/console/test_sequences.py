@@ -55,7 +55,7 @@ class TestTrace:
             "body": f'{{"salt":{salt_of(RAIN)},"owner":"key:1f"}}',
             "stamped_at": "2026-11-18T11:06:41.002000000Z",
         }
-        assert (steps[12]["source"], steps[12]["target"]) == ("polymarket:main", "gateway")
+        assert (steps[12]["source"], steps[12]["target"]) == ("polymarket:main", "stream")
         assert steps[11]["detail"] == {
             "evidence": "place_answer",
             "seen": "live",
@@ -227,6 +227,24 @@ class TestAnswersWithoutAnId:
         sent, received = Direction.SENT, Direction.RECEIVED
         exchanges = ((sent, "another"), (sent, self.MINE), (received, self.MINE_AT_VENUE), (received, "busy"))
         assert self.found(*exchanges) == [(2, False), (3, False)]
+
+    def test_are_never_doubted_where_requests_are_numbered(self) -> None:
+        ours = Exchanges([self.MINE], [self.MINE_AT_VENUE])
+        records = [
+            audit(Direction.SENT, "POST /order place #1", self.MINE, seconds=1),
+            audit(Direction.SENT, "POST /order place #2", "another", seconds=2),
+            audit(Direction.RECEIVED, "POST /order place #2 → 503", "busy", seconds=3),
+            audit(Direction.RECEIVED, "POST /order place #1 → no answer", "busy", seconds=4),
+        ]
+        entries = [
+            Entry(lsn=Lsn(place), epoch=1, at_ns=place, cause=0, event=record)
+            for place, record in enumerate(records, 1)
+        ]
+        found = [part for entry, record in zip(entries, records, strict=True) for part in ours.take(entry, record)]
+        assert [(part.entry.lsn, part.told.text) for part in found] == [
+            (1, "rest: POST /order place #1"),
+            (4, "rest: POST /order place #1 → no answer"),
+        ]
 
     def test_an_answer_brings_in_its_request(self) -> None:
         sent, received = Direction.SENT, Direction.RECEIVED
