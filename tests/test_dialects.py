@@ -1,7 +1,6 @@
 """The dialect of an account: which wallet it watches and pays from."""
 
 import pytest
-
 from tallystick.actors.settings import AccountSettings
 from tallystick.configuration import AccountConfiguration
 from tallystick.credentials import CredentialsEnvironment, CredentialsUnusable, Secret, Secrets
