@@ -2,6 +2,7 @@
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,9 +13,10 @@ import trio
 from .actors.ticket import Ticket
 from .configuration import Configuration, load_configuration
 from .model.identifiers import IntentId, StrategyName
+from .model.intake import BadIntent
 from .model.intent import AnyIntent
 from .model.ledger import Ledger
-from .runtime import Runtime, RuntimeEnded, open_runtime
+from .runtime import LIVE_CHECK_SECONDS, Runtime, RuntimeEnded, open_runtime
 
 T = TypeVar("T")
 
@@ -25,6 +27,19 @@ class Host:
     def __init__(self, runtime: Runtime, token: trio.lowlevel.TrioToken) -> None:
         self._runtime = runtime
         self._token = token
+
+    def wait_live(self, timeout_seconds: float = 60) -> None:
+        """Block until every account is Live. Raises TimeoutError, which says what each of the others waits for."""
+        ends_at = time.monotonic() + timeout_seconds
+        while waiting := self._ask(self._runtime.waits_for):
+            if time.monotonic() >= ends_at:
+                whys = "; ".join(f"{account} is {why}" for account, why in waiting.items())
+                raise TimeoutError(f"not live within {timeout_seconds:g} s: {whys}")
+            time.sleep(LIVE_CHECK_SECONDS)
+
+    def read_intent(self, line: bytes, *, where: str = "the line") -> AnyIntent | BadIntent:
+        """The intent of a JSON line, or all that is wrong with it; see `Runtime.read_intent`."""
+        return self._ask(lambda: self._runtime.read_intent(line, where=where))
 
     def submit(self, intent: AnyIntent, *, timeout_seconds: float | None = 30) -> Ticket:
         """Hand in an intent and return once it is durable.
@@ -51,6 +66,10 @@ class Host:
     def dispose(self, ticket: Ticket, choice: str, note: str = "") -> None:
         """Answer a partial pair; see `Runtime.dispose`."""
         self._call(lambda: self._runtime.dispose(ticket, choice, note))
+
+    def now_ns(self) -> int:
+        """The runtime's time, UTC nanoseconds; expiries count by it."""
+        return self._ask(self._runtime.now_ns)
 
     def read(self, look: Callable[[Ledger], T]) -> T:
         """Run a short function over the ledger, on the runtime's thread, and return what it returns."""

@@ -37,11 +37,14 @@ from .actors.tree import TreeBuilder
 from .configuration import Configuration
 from .credentials import load_secrets
 from .dialects import make_dialect
+from .model.account import AccountState
 from .model.alert import Alert, AlertKind, Severity
 from .model.bracket import CloseReason
 from .model.event import Event, RuntimeStarted, RuntimeStopped
 from .model.identifiers import AccountId, AlertId, IntentId, StrategyName
+from .model.intake import BadIntent, Problem, read_intent
 from .model.intent import AnyIntent, PairIntent
+from .model.intent_rules import excerpt
 from .model.ledger import Ledger
 from .model.risk import Refused
 from .model.risk_facts import Gate
@@ -56,6 +59,7 @@ log = structlog.get_logger("tallystick")
 SNAPSHOT = "ledger"
 SNAPSHOT_EVERY_EVENTS = 50_000
 SNAPSHOT_CHECK_SECONDS = 60.0
+LIVE_CHECK_SECONDS = 0.05
 
 
 class RuntimeGaveUp(Exception):
@@ -103,6 +107,34 @@ class Runtime:
         self._ended: Exception | None = None
 
     # ---- intents ------------------------------------------------------------------------------------------
+
+    def read_intent(self, line: bytes, *, where: str = "the line") -> AnyIntent | BadIntent:
+        """The intent of a JSON line (`tallystick.model.intake`), or all that is wrong with it. Never raises.
+
+        Call it when the accounts are live: the rules of the instruments are known by then.
+        """
+        accounts = list(self._context.accounts)
+        read = read_intent(
+            line,
+            where=where,
+            now_ns=self.now_ns(),
+            known=self.ledger.instruments.get,
+            default_account=accounts[0] if len(accounts) == 1 else None,
+        )
+        problem = None if isinstance(read, BadIntent) else self._stranger(read)
+        return read if problem is None else BadIntent(where=where, intent_id=read.intent_id, problems=(problem,))
+
+    def _stranger(self, intent: AnyIntent) -> Problem | None:
+        """An intent of a strategy, or for an account, that the configuration does not have."""
+        strategies = self._context.strategies
+        strategy = strategies.get(intent.strategy)
+        if strategy is None:
+            allowed = f"a strategy of the configuration: {', '.join(strategies) or 'it has none'}"
+            return Problem(field="strategy", found=excerpt(intent.strategy), allowed=allowed)
+        if intent.account not in strategy.accounts:
+            allowed = f"an account of strategy {intent.strategy}: {', '.join(strategy.accounts) or 'it has none'}"
+            return Problem(field="account", found=excerpt(intent.account), allowed=allowed)
+        return None
 
     async def submit(self, intent: AnyIntent) -> Ticket:
         """Hand in an intent; returns once it is durable. Raises `IntentRejected` with the gate and its numbers.
@@ -171,6 +203,20 @@ class Runtime:
         return len(active)
 
     # ---- looking ------------------------------------------------------------------------------------------
+
+    def waits_for(self) -> dict[AccountId, str]:
+        """The accounts that are not Live, each with its state and the reason; intents for them are refused."""
+        entries = {account: self.ledger.account(account) for account in self._context.accounts}
+        return {
+            account: f"{entry.state}: {entry.reason}"
+            for account, entry in entries.items()
+            if entry.state is not AccountState.LIVE
+        }
+
+    async def wait_live(self) -> None:
+        """Wait until every account is Live. It may take for ever: `waits_for` says what is missing."""
+        while self.waits_for():  # noqa: ASYNC110 - the ledger is looked at, it tells nobody
+            await trio.sleep(LIVE_CHECK_SECONDS)
 
     def connection(self, account: AccountId) -> Connection:
         """How an account is connected now."""

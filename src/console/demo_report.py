@@ -140,7 +140,8 @@ def _truth(truth: Truth) -> TruthRow:
 def show(found: DayView, plan: DayPlan, record: DayRecord, screen: Screen) -> None:
     """The day on one screen or two, the trouble before the proof."""
     until = clock_text(found.simulated_seconds)
-    screen.title(f"A {found.day} day, {clock_text(0)} to {until}, seed {found.seed}")
+    article = "An" if found.day[0] in "aeiou" else "A"
+    screen.title(f"{article} {found.day} day, {clock_text(0)} to {until}, seed {found.seed}")
     screen.fields(
         [
             ("intents", str(found.intents)),

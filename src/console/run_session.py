@@ -8,7 +8,7 @@ Every way to end is an exit code: see `tallystick.console.exit_codes`.
 import os
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from enum import StrEnum
 
 import structlog
@@ -18,10 +18,9 @@ from ..actors.ticket import IntentRejected, Ticket, TicketClosed
 from ..configuration import Configuration
 from ..model.account import AccountState
 from ..model.identifiers import AccountId
-from ..model.intake import BadIntent, Problem, read_intent
+from ..model.intake import BadIntent, Problem
 from ..model.intake_fields import LINE_BYTES_MAX
 from ..model.intent import AnyIntent
-from ..model.intent_rules import excerpt
 from ..model.ledger import IntentKey
 from ..model.order import Acknowledged, Sent
 from ..model.value import Value
@@ -76,7 +75,7 @@ async def run_session(configuration: Configuration, options: RunOptions) -> Exit
                 open_runtime(configuration) as runtime,
                 ReportWriter(as_json=options.as_json).opened() as writer,
             ):
-                code = await Session(configuration, options, runtime, writer).run(stopping)
+                code = await Session(options, runtime, writer).run(stopping)
             listening.cancel_scope.cancel()
     log.info("stopped; everything until now is durable")
     return code
@@ -96,10 +95,7 @@ async def _listen(signals: AsyncIterator[int], stopping: trio.Event) -> None:
 class Session:
     """One run over an open runtime."""
 
-    def __init__(
-        self, configuration: Configuration, options: RunOptions, runtime: Runtime, writer: ReportWriter
-    ) -> None:
-        self._configuration = configuration
+    def __init__(self, options: RunOptions, runtime: Runtime, writer: ReportWriter) -> None:
         self._options = options
         self._runtime = runtime
         self._writer = writer
@@ -130,29 +126,21 @@ class Session:
     # ---- before the first intent --------------------------------------------------------------------------
 
     async def _wait_for_live(self) -> None:
-        accounts = [account.settings.account for account in self._configuration.accounts]
         started = said_at = trio.current_time()
-        while waiting := [account for account in accounts if not self._is_live(account)]:
+        while waiting := self._runtime.waits_for():
             now = trio.current_time()
             if not self._options.is_service and now - started >= self._options.live_timeout_seconds:
                 raise self._never_live(waiting)
             if now - said_at >= SAY_WHY_SECONDS:
                 said_at = now
-                for account in waiting:
-                    entry = self._runtime.ledger.account(account)
-                    log.info("waiting until the account is live", account=account, state=entry.state, why=entry.reason)
+                for account, why in waiting.items():
+                    log.info("waiting until the account is live", account=account, why=why)
             await trio.sleep(LOOK_SECONDS)
-        log.info("live: intents are taken from now on", accounts=accounts)
+        log.info("live: intents are taken from now on")
 
-    def _is_live(self, account: AccountId) -> bool:
-        return self._runtime.ledger.account(account).state is AccountState.LIVE
-
-    def _never_live(self, waiting: list[AccountId]) -> Refusal:
+    def _never_live(self, waiting: Mapping[AccountId, str]) -> Refusal:
         reached = all(self._runtime.connection(account).gateway_ready for account in waiting)
-        whys = "; ".join(
-            f"{account} is {entry.state}: {entry.reason}"
-            for account, entry in ((account, self._runtime.ledger.account(account)) for account in waiting)
-        )
+        whys = "; ".join(f"{account} is {why}" for account, why in waiting.items())
         return Refusal(
             ExitCode.NOT_LIVE if reached else ExitCode.VENUE_UNREACHABLE,
             f"not live within {self._options.live_timeout_seconds:g} s, so no intent was handed in ({whys})",
@@ -186,32 +174,7 @@ class Session:
             found = f"{line.too_long_bytes} bytes"
             problem = Problem(field="line", found=found, allowed=f"at most {LINE_BYTES_MAX} bytes")
             return BadIntent(where=where, intent_id=None, problems=(problem,))
-        accounts = self._configuration.accounts
-        read = read_intent(
-            line.content,
-            where=where,
-            now_ns=self._runtime.now_ns(),
-            known=self._runtime.ledger.instruments.get,
-            default_account=accounts[0].settings.account if len(accounts) == 1 else None,
-        )
-        if isinstance(read, BadIntent):
-            return read
-        stranger = self._stranger(read)
-        if stranger is not None:
-            return BadIntent(where=where, intent_id=read.intent_id, problems=(stranger,))
-        return read
-
-    def _stranger(self, intent: AnyIntent) -> Problem | None:
-        """An intent of a strategy, or for an account, that the configuration does not have."""
-        accounts = {strategy.strategy: strategy.accounts for strategy in self._configuration.strategies}
-        known = accounts.get(intent.strategy)
-        if known is None:
-            allowed = f"a strategy of the configuration: {', '.join(accounts) or 'it has none'}"
-            return Problem(field="strategy", found=excerpt(intent.strategy), allowed=allowed)
-        if intent.account not in known:
-            allowed = f"an account of strategy {intent.strategy}: {', '.join(known) or 'it has none'}"
-            return Problem(field="account", found=excerpt(intent.account), allowed=allowed)
-        return None
+        return self._runtime.read_intent(line.content, where=where)
 
     async def _submit(self, line: int, intent: AnyIntent, following: trio.Nursery) -> None:
         """Hand it in now, so that lines keep their order; what is decided about it is awaited beside the next line."""

@@ -11,7 +11,6 @@ from ..store.audit import ANSWERED
 from .sentences import tell
 from .steps import Found
 
-
 STREAM = "stream"
 
 
