@@ -9,6 +9,16 @@ from __future__ import annotations
 from pykka import ActorDeadError, Timeout
 
 from .actor import Actor, handles
+from .child_table import (
+    ChildCounts,
+    ChildInfo,
+    CountChildren,
+    DeleteChild,
+    RestartChild,
+    StartChild,
+    TerminateChild,
+    WhichChildren,
+)
 from .clock import Clock, TrioClock
 from .dead_letters import DeadLetter, DeadLetterKind, DeadLetters
 from .errors import (
@@ -75,17 +85,7 @@ from .spec import (
     MailboxSpec,
     SupervisorSpec,
 )
-from .supervisor import (
-    ChildCounts,
-    ChildInfo,
-    CountChildren,
-    DeleteChild,
-    RestartChild,
-    StartChild,
-    Supervisor,
-    TerminateChild,
-    WhichChildren,
-)
+from .supervisor import Supervisor
 from .system import DELIVER, DROP, ActorSystem, Delay, Interceptor, Verdict, active_system, open_system
 from .timers import Timer
 from .trace import Trace, TraceEvent

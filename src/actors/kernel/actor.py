@@ -64,6 +64,8 @@ def handles(*message_types: type) -> Callable[[HandlerT], HandlerT]:
         raise TypeError("@handles needs the message types: @handles(Place, Cancel)")
 
     def mark(method: HandlerT) -> HandlerT:
+        if inspect.iscoroutinefunction(method):
+            raise TypeError(f"handlers are synchronous; {method.__name__} may start_task(...) what must await")
         setattr(method, _MARK, (*getattr(method, _MARK, ()), *message_types))
         return method
 
@@ -103,6 +105,9 @@ class Actor(_PykkaActor):
         cls.direct_handlers = dict(_PYKKA_HANDLERS)
         if cls.on_receive is Actor.on_receive:
             cls.direct_handlers.update(typed)
+        for hook in ("on_start", "on_stop", "on_failure", "on_receive"):
+            if inspect.iscoroutinefunction(getattr(cls, hook)):
+                raise TypeError(f"{cls.__name__}.{hook} must not be async: start_task(...) what must await")
         cls._on_stop_takes_reason = bool(list(inspect.signature(cls.on_stop).parameters)[1:])
 
     def __new__(cls, *_args: Any, **_kwargs: Any) -> Actor:  # noqa: PYI034 - Self would bind the factory's type

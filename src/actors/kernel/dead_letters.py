@@ -14,8 +14,6 @@ from typing import Any
 
 import msgspec
 
-from .trace import Record
-
 logger = logging.getLogger("tallystick.actors.dead_letters")
 
 LOGGED_BEFORE_SILENCE = 10
@@ -46,7 +44,6 @@ class DeadLetter(msgspec.Struct, frozen=True):
     detail: str = ""
     error: BaseException | None = None
     traceback: str = ""
-    trace: tuple[Record, ...] = ()
 
     def describe(self) -> str:
         """Says what happened in one line, without the message's content."""

@@ -7,13 +7,24 @@ way: a stop closes every job, and the failure of a sibling replaces the restart 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
 from .actor import Actor, handles
+from .child_table import (
+    ChildCounts,
+    ChildInfo,
+    CountChildren,
+    DeleteChild,
+    RestartChild,
+    StartChild,
+    TerminateChild,
+    WhichChildren,
+)
 from .errors import ChildError, StartFailed
+from .jobs import NO_JOB, Afterwards, Child, ChildEvent, Job, RetryRestart, StartSteps, Steps, Wake
 from .messages import (
     KILLED,
     NORMAL,
@@ -35,126 +46,6 @@ if TYPE_CHECKING:
     from .future import Future
     from .ref import ActorRef
 
-# idle: no cell runs (ended, ignored or terminated on request); ended: down, its supervisor is about to decide.
-ChildState: TypeAlias = Literal["idle", "starting", "running", "stopping", "ended", "restarting"]
-
-
-class StartChild(msgspec.Struct, frozen=True):
-    """Adds a child and starts it; answers its ref, or fails with ChildError or StartFailed."""
-
-    spec: ChildSpec
-
-
-class TerminateChild(msgspec.Struct, frozen=True):
-    """Stops a child; its specification stays (a temporary or templated child is forgotten)."""
-
-    child_id: str
-
-
-class RestartChild(msgspec.Struct, frozen=True):
-    """Starts a child that was terminated or has ended; answers its ref."""
-
-    child_id: str
-
-
-class DeleteChild(msgspec.Struct, frozen=True):
-    """Forgets the specification of a child that does not run."""
-
-    child_id: str
-
-
-class CountChildren(msgspec.Struct, frozen=True):
-    """Answers ChildCounts."""
-
-
-class WhichChildren(msgspec.Struct, frozen=True):
-    """Answers a tuple of ChildInfo in start order."""
-
-
-class ChildCounts(msgspec.Struct, frozen=True):
-    """How many specifications a supervisor holds, how many children run, and of which sort they are."""
-
-    specs: int
-    active: int
-    supervisors: int
-    workers: int
-
-
-class ChildInfo(msgspec.Struct, frozen=True):
-    """One child as data."""
-
-    id: str
-    state: str
-    incarnation: int
-    restarts: int
-    path: str
-
-
-class Child:
-    """A supervisor's record of one child."""
-
-    __slots__ = ("acknowledgements", "cell", "group_job", "job", "reason", "spec", "state")
-
-    def __init__(self, spec: ChildSpec) -> None:
-        self.spec = spec
-        self.cell: Cell | None = None
-        self.state: ChildState = "idle"
-        self.reason: ExitReason = NORMAL
-        self.job: Job | None = None  # the job that waits for this child now
-        self.group_job: Job | None = None  # the job that is stopping this child's group: its end is expected
-        self.acknowledgements: list[Future[Any]] | None = None
-
-    def acknowledge(self, value: object, error: BaseException | None = None) -> None:
-        """Answers those who wait for this child's start."""
-        waiting, self.acknowledgements = self.acknowledgements, None
-        for future in waiting or ():
-            future.settle(value, error)
-
-
-class Wake(msgspec.Struct, frozen=True):
-    """The time a job asked for has come."""
-
-    job: Job
-
-
-class Afterwards(msgspec.Struct, frozen=True):
-    """A job is over, and what waited for it may be tried."""
-
-    action: Callable[[], None]
-
-
-class RetryRestart(msgspec.Struct, frozen=True):
-    """Tries a failed restart again; a message, so that a stop request gets in between."""
-
-    child: Child
-
-
-ChildEvent: TypeAlias = ChildStarted | ChildIgnored | ChildStartFailed | ChildEnded | Wake
-Steps: TypeAlias = Generator[tuple[Child, ...], ChildEvent, None]
-StartSteps: TypeAlias = Generator[tuple[Child, ...], ChildEvent, ChildEvent]
-
-
-class Job:
-    """A sequence of steps under way, and the children it may wait for."""
-
-    __slots__ = ("afterwards", "closed", "group", "steps", "then", "timer", "waiting_for")
-
-    def __init__(self, steps: Steps, group: Iterable[Child] = (), then: Callable[[], None] | None = None) -> None:
-        self.steps = steps
-        self.then = then  # runs when the last step is done; a step must not close its own job
-        self.group = tuple(group)
-        self.waiting_for: tuple[Child, ...] = ()
-        self.timer: Timer | None = None
-        self.closed = False
-        self.afterwards: list[Callable[[], None]] = []  # what operators asked for and must wait for this job
-
-
-def _no_steps() -> Steps:
-    yield from ()
-
-
-_NO_JOB = Job(_no_steps())
-
 
 class Supervisor(Actor):
     """Keeps its children by a SupervisorSpec. Put the spec into a ChildSpec as its factory."""
@@ -166,7 +57,7 @@ class Supervisor(Actor):
         self._children: dict[str, Child] = {} if self._dynamic else {child.id: Child(child) for child in spec.children}
         self._window = RestartWindow(spec.intensity, spec.period_seconds)
         self._jobs: dict[Job, None] = {}  # a dict, because a set's order would differ from run to run
-        self._current_job: Job = _NO_JOB
+        self._current_job: Job = NO_JOB
         self._group_job: Job | None = None
         self._phase: Literal["starting", "running", "stopping"] = "starting"
         self._ended_while_starting: list[Child] = []

@@ -14,9 +14,7 @@ live side by side in one process, even in one loop.
 from __future__ import annotations
 
 import logging
-import threading
 from _thread import get_ident
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
@@ -30,6 +28,7 @@ import trio
 from pykka import ActorDeadError
 
 from .actor import Actor, Constructing
+from .border import Border
 from .cell import Cell
 from .clock import Clock, TrioClock
 from .dead_letters import DeadLetters
@@ -117,10 +116,6 @@ class ActorSystem:
         self._root_spec = root
         self._dead_letters_size = dead_letters_size
         self._cells: dict[str, Cell] = {}
-        self._foreign: list[tuple[Cell, Envelope]] = []
-        self._foreign_lock = threading.Lock()
-        self._foreign_waiting: Counter[Cell] = Counter()
-        self._foreign_open = False
         self._tasks_running = 0
         self._interrupt: BaseException | None = None
         self._opened = False
@@ -136,7 +131,9 @@ class ActorSystem:
         self.clock = self._given_clock if self._given_clock is not None else TrioClock()
         self.now = self.clock.monotonic
         self.dead_letters = DeadLetters(self._dead_letters_size, self.now)
-        self._token = trio.lowlevel.current_trio_token()
+        self._border = Border(self.name, self._deliver)
+        self.post_from_thread = self._border.post
+        self.call_soon = self._border.call_soon
         self._dispatcher = Dispatcher(self.now)
         self.timers = self._dispatcher.timers
         self.enqueue = self._dispatcher.enqueue
@@ -150,7 +147,6 @@ class ActorSystem:
         self._nursery_manager = trio.open_nursery()
         self.nursery = await self._nursery_manager.__aenter__()
         self.nursery.start_soon(self._dispatcher.run, name=f"{self.name}: dispatcher")
-        self._foreign_open = True
         self._root = Cell(self, "/", ChildSpec(id="root", factory=self._root_spec), None)
         self._cells["/"] = self._root
         self._root.begin_start()
@@ -177,7 +173,7 @@ class ActorSystem:
                     self._root.kill()  # a second Ctrl-C: no more waiting for anyone
                     raise
                 finally:
-                    self._close_foreign()
+                    self._border.close()
                     self._dispatcher.finish()
                     await self._tasks_unwound()
         _active.set(None)
@@ -427,65 +423,17 @@ class ActorSystem:
             # Its sender has gone on long ago; the dead letter that was written is all there is to tell.
             logger.debug("a delayed message was refused: %s", error)
 
-    def post_from_thread(self, cell: Cell, message: object, reply_to: ReplyTo | None, deadline: float | None) -> None:
-        """Hands a message of another thread to the loop; the bound is checked here, so refusal is immediate."""
-        number = next(self.ids)
-        envelope = Envelope(message, reply_to, number, 0, number, None, cell, self.now(), deadline)
-        error: ActorError | ActorDeadError | None = None
-        with self._foreign_lock:
-            if not self._foreign_open or cell.state == "stopped":
-                error = ActorDeadError(f"{cell.ref} not found")
-            elif not cell.mailbox.has_room(message, self._foreign_waiting[cell]):
-                error = MailboxFull(f"{cell.path} is full; {type(message).__name__} was refused")
-            else:
-                self._foreign.append((cell, envelope))
-                self._foreign_waiting[cell] += 1
-                if len(self._foreign) == 1:
-                    self._token.run_sync_soon(self._take_foreign)
-        if error is None:
-            return
-        if reply_to is None:
-            raise error
-        reply_to.settle(None, error)
-
-    def _take_foreign(self) -> None:
-        with self._foreign_lock:
-            waiting, self._foreign = self._foreign, []
-            self._foreign_waiting.clear()
-        for cell, envelope in waiting:
-            if self.interceptor is not None:
-                try:
-                    self.post_intercepted(cell, envelope)
-                except (MailboxFull, ActorDeadError) as error:
-                    logger.debug("a host's message was refused: %s", error)
-            else:
-                self._post_late(cell, envelope)
-
-    def _close_foreign(self) -> None:
-        with self._foreign_lock:
-            self._foreign_open = False
-        self._take_foreign()
-
-    def call_soon(self, function: Callable[[], None], otherwise: Future[Any] | None = None) -> None:
-        """Calls a function on the system's thread: now, where this is it. After the end nothing is called."""
-        if get_ident() == self.thread_id:
-            function()
-            return
-        try:
-            self._token.run_sync_soon(function)
-        except trio.RunFinishedError:
-            if otherwise is not None:
-                otherwise.settle(None, ActorDeadError(f"the actor system {self.name!r} has ended"))
+    def _deliver(self, cell: Cell, envelope: Envelope) -> None:
+        """Delivers a message that comes over the border."""
+        if self.interceptor is not None:
+            self.post_intercepted(cell, envelope)
+        else:
+            self._post(cell, envelope)
 
     def _on_own_thread(self, function: Callable[[], T]) -> T:
         if not self._opened:
             raise NoActorSystem(f"the actor system {self.name!r} is not open")
-        if get_ident() == self.thread_id:
-            return function()
-        try:
-            return trio.from_thread.run_sync(function, trio_token=self._token)
-        except trio.RunFinishedError:
-            raise ActorDeadError(f"the actor system {self.name!r} has ended") from None
+        return self._border.call(function)
 
     def intercept(self, interceptor: Interceptor | None) -> None:
         """Lets a function decide about every message of actors and hosts: DELIVER, DROP or Delay(seconds).
@@ -498,7 +446,7 @@ class ActorSystem:
 
     def idle(self) -> bool:
         """Tells whether no actor has anything to do now; timers and tasks may still be pending."""
-        return self._dispatcher.idle() and not self._foreign
+        return self._dispatcher.idle() and self._border.is_quiet
 
     def snapshot(self) -> tuple[ActorSnapshot, ...]:
         """The live tree as data, parents before children, in start order. Call it on the system's thread."""

@@ -46,9 +46,9 @@ Sink: TypeAlias = Callable[[Record], None]
 
 
 class Trace:
-    """Keeps the last events of a system; the oldest are overwritten and counted."""
+    """Keeps the last events of a system; the oldest are overwritten."""
 
-    __slots__ = ("_ring", "_sink", "record", "size", "written")
+    __slots__ = ("_ring", "_sink", "record", "size")
 
     def __init__(self, size: int) -> None:
         if size <= 0:

@@ -107,29 +107,28 @@ GROUPS = st.tuples(
     st.lists(WORKERS, min_size=2, max_size=3),
 )
 PATHS = [f"{parent}/w{number}" for parent in ("/t", "/t/s0", "/t/s1") for number in range(3)]
+ACTIONS = (
+    "crash",
+    "normal",
+    "shutdown",
+    "kill",
+    "restart",
+    "suspend",
+    "resume",
+    "ask",
+    "flood",
+    "cancel all",
+    "terminate",
+    "start again",
+    "spawn",
+    "kill group",
+    "stop group",
+    "sleep",
+    "breathe",
+)
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from(
-            [
-                "crash",
-                "normal",
-                "shutdown",
-                "kill",
-                "restart",
-                "suspend",
-                "resume",
-                "ask",
-                "cancel all",
-                "terminate",
-                "start again",
-                "spawn",
-                "sleep",
-                "breathe",
-                "kill group",
-                "stop group",
-                "flood",
-            ]
-        ),
+        st.sampled_from(ACTIONS),
         st.sampled_from(PATHS),
     ),
     min_size=15,
@@ -264,8 +263,7 @@ def act(ref: ActorRef, step: str, futures: list[Future[Any]]) -> None:
         futures.append(ref.control(CancelAll()))
     else:
         assert step == "flood", step
-        for number in range(5):
-            futures.append(ref.ask(Note(str(number)), block=False))
+        futures.extend(ref.ask(Note(str(number)), block=False) for number in range(5))
 
 
 @settings(max_examples=200, deadline=None)
