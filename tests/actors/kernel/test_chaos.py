@@ -266,7 +266,7 @@ def act(ref: ActorRef, step: str, futures: list[Future[Any]]) -> None:
         futures.extend(ref.ask(Note(str(number)), block=False) for number in range(5))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(top=GROUPS, groups=st.lists(GROUPS, min_size=1, max_size=2), steps=STEPS)
 def test_any_sequence_of_failures_leaves_a_whole_tree_and_nobody_waiting(
     top: Any, groups: list[Any], steps: list[tuple[str, str]]
