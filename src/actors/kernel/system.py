@@ -78,6 +78,8 @@ DROP: Final = Verdict()
 
 Interceptor: TypeAlias = Callable[[Envelope], Verdict]
 
+UNBOUNDED_MAILBOX: Final = MailboxSpec(capacity=None)  # pykka's queues have no bound
+DEFAULT_MAILBOX: Final = MailboxSpec()
 ROOT: Final = SupervisorSpec(strategy="rest_for_one", intensity=1, period_seconds=60.0)
 
 
@@ -260,7 +262,7 @@ class ActorSystem:
         name: str | None = None,
         under: ActorRef | None = None,
         restart: RestartType = "temporary",
-        mailbox: MailboxSpec | None = None,
+        mailbox: MailboxSpec = DEFAULT_MAILBOX,
         **kwargs: Any,
     ) -> ActorRef:
         """Starts an actor and returns its ref at once; messages wait until it has started.
@@ -276,7 +278,7 @@ class ActorSystem:
             args=args,
             kwargs=kwargs,
             restart=restart,
-            mailbox=mailbox if mailbox is not None else MailboxSpec(),
+            mailbox=mailbox,
         )
         return self._on_own_thread(lambda: self._supervisor(under, user=True).adopt(spec).ref)
 
@@ -308,7 +310,7 @@ class ActorSystem:
         """Starts an actor as pykka's ``start`` does: ``__init__`` runs now, and what it raises is raised here."""
         spec = ChildSpec(
             id=self._new_name(actor_class), factory=actor_class, args=args, kwargs=dict(kwargs), restart="temporary",
-            mailbox=MailboxSpec(capacity=None),
+            mailbox=UNBOUNDED_MAILBOX,
         )  # fmt: skip
         return self._on_own_thread(lambda: self._supervisor(None, user=True).adopt(spec, constructed=True).ref)
 
