@@ -287,7 +287,7 @@ async def test_a_unit_of_work_ends_with_its_significant_children(
     system: ActorSystem, log: list[str], rule: AutoShutdown, ends_after: int
 ) -> None:
     children = (
-        worker("helper", log),
+        worker("aside", log),
         worker("p", log, restart="transient", significant=True),
         worker("q", log, restart="temporary", significant=True),
     )
@@ -300,7 +300,7 @@ async def test_a_unit_of_work_ends_with_its_significant_children(
         ref_of(system, "/s/q").tell(Crash())
         await settle()
         assert system.find("/s") is None
-    assert log[-1] == "stop helper shutdown"
+    assert log[-1] == "stop aside shutdown"
 
 
 async def test_a_significant_child_that_is_restarted_has_not_ended(system: ActorSystem, log: list[str]) -> None:
