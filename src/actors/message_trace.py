@@ -87,12 +87,14 @@ def _of_order(order: ClientOrderId, ledger: Ledger) -> Subject:
     return Subject("", "", order) if state is None else _of_terms(state.terms)
 
 
-def _of_fill(message: FillLogged | SettlementLogged, _ledger: Ledger) -> Subject:
+def _of_fill(message: FillLogged | SettlementLogged, _ledger: Ledger) -> Subject | None:
     fill = message.fill
+    if fill.strategy is None and fill.client_order_id is None:
+        return None  # of no order of ours
     return Subject(fill.strategy or "", fill.intent_id or "", fill.client_order_id or "")
 
 
-_Finder = Callable[[Any, Ledger], Subject]
+_Finder = Callable[[Any, Ledger], Subject | None]
 _FINDERS: Mapping[type, _Finder] = {
     Submit: _of_intent,
     ReviewIntent: _of_intent,

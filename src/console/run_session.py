@@ -104,6 +104,7 @@ class Session:
         self._followed: set[IntentKey] = set()
         self._at_work: set[IntentKey] = set()
         self._ended: Counter[str] = Counter()
+        self._store_failure_said = False
         self._lines = self._accepted = self._repeated = self._refused = 0
 
     async def run(self, stopping: trio.Event) -> ExitCode:
@@ -211,6 +212,8 @@ class Session:
             case RuntimeEnded():
                 self._refused += 1
                 await self._writer.say(undecided_view(line, intent.intent_id, result))
+            case StoreFailed():
+                raise self._store_failed(result)
             case _:
                 raise result
 
@@ -259,6 +262,9 @@ class Session:
         raise self._store_failed(self._runtime.journal.failed)
 
     def _store_failed(self, failure: StoreFailed) -> StoreFailed:
+        if self._store_failure_said:
+            return failure
+        self._store_failure_said = True
         log.critical(
             "nothing can be recorded any more, so nothing more is done; orders that are open stay at the venue, "
             "and the next start asks for each of them",

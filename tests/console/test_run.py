@@ -2,7 +2,6 @@
 
 import json
 import signal
-import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
@@ -16,8 +15,8 @@ from tallystick.testing.venue_process import VenueProcess, venue_process
 from tallystick.venues.sim.polymarket.actions import LiftFaults, PutOnFault
 from tallystick.venues.sim.polymarket.faults import DelayRequest
 
+from .kit import run, run_json
 from .run_kit import (
-    COMMAND,
     KEY_WITH_SHARES,
     KEYS,
     RAIN,
@@ -42,6 +41,12 @@ def venue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VenueProcess]:
         fund(process)
         quote(process, RAIN, "0.4", "0.42")
         yield process
+
+
+def in_order(wanted: list[str], path: list[str]) -> bool:
+    """Whether all that is wanted comes in a path, one after the other, with anything between."""
+    rest = iter(path)
+    return all(step in rest for step in wanted)
 
 
 class TestAFile:
@@ -71,6 +76,69 @@ class TestAFile:
             "ended": {"filled": 1, "unfilled": 1},
             "at_work": 0,
         }
+
+    def test_leaves_a_trace_of_every_message_on_the_way_of_its_orders(
+        self, venue: VenueProcess, tmp_path: Path
+    ) -> None:
+        configuration = configure(tmp_path, venue.addresses)
+        bought = single("traced", instrument=f"polymarket:{RAIN}:Yes", limit_price="0.42", expires_in_seconds=20)
+        rests = single("rests", expires_in_seconds=1)
+        command = run_file(tmp_path, configuration, lines_of(bought, rests), key=KEYS[16])
+        assert command.child.returncode == ExitCode.OK, command.log
+        sent = [
+            "message Submit",
+            "message ReviewIntent",
+            "message IntentReviewed",
+            "event intent_accepted",
+            "event slice_computed",
+            "message ReviewOrder",
+            "message PlaceOrder",
+            "message StartActor",
+            "event order_submitted",
+            "message Exchange",
+            "wire request",
+            "message Durable",
+            "message Performed",
+            "wire answer",
+            "message Exchanged",
+            "event order_acknowledged",
+        ]
+        filled = [
+            "wire request",
+            "message FrameArrived",
+            "wire answer",
+            "message LogExecutions",
+            "event fill_recorded",
+            "message FillLogged",
+            "event order_done",
+            "event intent_ended",
+            "message IntentClosed",
+        ]
+        cancelled = [
+            "message Deadline",
+            "message CancelOrder",
+            "event cancel_requested",
+            "message Exchange",
+            "wire request",
+            "wire answer",
+            "event intent_ended",
+        ]
+        # Which comes first of a purchase, the answer or the fill, is the venue's to decide; a resting order has no fill.
+        steps = run_json("trace", "traced", "--store", tmp_path / "store")["steps"]
+        path = [f"{step['lane']} {step['kind']}" for step in steps]
+        assert in_order(filled, path), path
+        steps = run_json("trace", "rests", "--store", tmp_path / "store")["steps"]
+        path = [f"{step['lane']} {step['kind']}" for step in steps]
+        assert in_order(sent + cancelled, path), path
+        placed = next(step for step in steps if step["kind"] == "PlaceOrder")
+        assert (placed["source"], placed["target"]) == ("/risk", "/accounts/polymarket:main/desk")
+        assert {"message", "queued_seconds", "handled_seconds", "outcome"} <= placed["detail"].keys()
+        request, answer = (
+            next(step["text"] for step in steps if step["kind"] == kind) for kind in ("request", "answer")
+        )
+        assert answer == f"{request} → 200"
+        without = run_json("trace", "rests", "--store", tmp_path / "store", "--no-messages")["steps"]
+        assert {step["lane"] for step in without} <= {"event", "wire", "gap"}
 
     def test_has_bad_lines_refused_one_by_one_while_the_rest_goes_on(self, venue: VenueProcess, tmp_path: Path) -> None:
         configuration = configure(tmp_path, venue.addresses)
@@ -363,11 +431,8 @@ class TestSecrets:
         shown = command.log + json.dumps(command.said)
         key = KEYS[13].removeprefix("0x")
         assert key not in shown
-        for arguments in (("status",), ("orders", "--all"), ("trace", "a"), ("timeline", "demo")):
-            place = ["--store", str(tmp_path / "store")]
-            shown += subprocess.run(
-                [*COMMAND, *arguments, *place, "--json"], capture_output=True, text=True, check=False
-            ).stdout
+        for arguments in (("status",), ("orders",), ("trace", "a"), ("timeline", "demo")):
+            shown += run(*arguments, "--store", tmp_path / "store", "--json").stdout
         assert key not in shown
         assert key.encode() not in (tmp_path / "store" / "data.mdb").read_bytes()
 
