@@ -224,7 +224,7 @@ class GatewayActor(TradingActor):
     def _not_sent(self, number: int, why: str) -> None:
         exchange = self.under_way.pop(number)
         reply = TransportFailure(why=f"not sent, {why}", sent=False, at_ns=self.now_ns())
-        exchange.reply_to.tell(Exchanged(tag=exchange.tag, reply=reply))
+        _answer(exchange, reply)
 
     def _no_longer_wanted(self, order: ClientOrderId | None) -> str:
         """Why an order must not leave any more: it may have waited here for its quota. Empty where it may."""
@@ -329,7 +329,7 @@ class GatewayActor(TradingActor):
         try:
             self._audit_received(exchange.request, reply, exchange.after, message.number)
         finally:
-            exchange.reply_to.tell(Exchanged(tag=exchange.tag, reply=reply))
+            _answer(exchange, reply)
 
     # ---- staying alive ------------------------------------------------------------------------------------
 
@@ -397,6 +397,12 @@ class GatewayActor(TradingActor):
 def _named(request: Request, number: int) -> str:
     """What the audit chain calls a request: the order is in its label, and the number tells it from any other."""
     return f"{request.method} {request.path} {request.label}" + (f" #{number}" if number else "")
+
+
+def _answer(exchange: Exchange, reply: Reply) -> None:
+    """Hand a reply over. An order may have ended by other evidence meanwhile: then nobody needs it any more."""
+    if exchange.reply_to.is_alive():
+        exchange.reply_to.tell(Exchanged(tag=exchange.tag, reply=reply))
 
 
 def _content(reply: Reply) -> bytes:

@@ -13,10 +13,10 @@ from ..model.alert import Alert, AlertKind, Severity
 from ..model.event import OpeningAdopted, TruthCompared
 from ..model.fill import Execution
 from ..model.identifiers import AccountId, AlertId, AssetId, InstrumentId
-from ..model.money import ZERO, SignedQuantity, plain
+from ..model.money import ZERO, Quantity, SignedQuantity, plain
 from ..model.report import Holding, HoldingsPage, Unreadable
 from ..model.timestamps import rfc3339
-from ..model.truth import Absent, Diagnosis, Seen, Truth, Unavailable, View
+from ..model.truth import Absent, BookView, Diagnosis, Seen, Truth, Unavailable, View
 from ..model.value import Value
 from ..store.records import FILLS, fill_row
 from ..venues.port import Reply, TransportFailure
@@ -27,7 +27,7 @@ from .kernel import TaskDone, handles
 from .messages import CompareNow, Explain, OpeningKnown, PauseStrategy, Raise, Sweep
 from .settings import OpeningPolicy
 
-CADENCE, HINT = "cadence", "hint"
+AGAIN, CADENCE, HINT = "again", "cadence", "hint"
 JOURNAL_EVERY_NS = 600_000_000_000
 HINT_SECONDS = 3.0
 NOTHING = SignedQuantity(ZERO)
@@ -36,11 +36,15 @@ OPENING = AssetId("the opening")
 
 
 class Observed(Value, frozen=True):
-    """Both views at one fill watermark; None where the account has no such view."""
+    """Both views at one fill watermark; None where the account has no such view.
+
+    `before` are the books as they were when the reading began: all that a reading is worth while fills never pause.
+    """
 
     venue: HoldingsPage | Unreadable
     wallet: HoldingsPage | Unreadable | None
     watermark: int
+    before: dict[AssetId, BookView]
 
 
 class Diagnosed(Value, frozen=True):
@@ -58,6 +62,7 @@ class WitnessActor(ConversingActor):
         super().__init__(context, account)
         self.busy = False
         self.again = False
+        self.hinted = False
         self.differing_since: dict[AssetId, int] = {}
         self.unavailable_since: dict[str, int] = {}
         self.agreed_at_ns: dict[AssetId, int] = {}
@@ -75,9 +80,13 @@ class WitnessActor(ConversingActor):
             self.after(self.settings.witness.cadence_seconds, message, key=CADENCE)
             self._watch_settlements()
         elif message.why == "hint":
-            # Fills come in bursts: wait for the burst to pass before asking three places.
-            self.after(HINT_SECONDS, CompareNow(why="settled hint"), key=HINT)
+            # Fills come in bursts: one comparison a little later is for all of them, and none can put it off again.
+            if not self.hinted:
+                self.hinted = True
+                self.after(HINT_SECONDS, CompareNow(why="settled hint"), key=HINT)
             return
+        elif message.why == "settled hint":
+            self.hinted = False
         if self.busy:
             self.again = self.again or message.why != "cadence"
             return
@@ -97,7 +106,7 @@ class WitnessActor(ConversingActor):
                     self._compare(observed)
                 if self.again:
                     self.again = False
-                    self.after(HINT_SECONDS, CompareNow(why="settled hint"), key=HINT)
+                    self.actor_ref.tell(CompareNow(why="hint"))
             case Diagnosed() as diagnosed:
                 self._conclude(diagnosed)
 
@@ -142,10 +151,11 @@ class WitnessActor(ConversingActor):
         while True:
             attempt += 1
             watermark = self.ledger.account(self.account).fills
+            before = {asset: book for (account, asset), book in self.ledger.holdings.items() if account == self.account}
             venue = await self._read_venue(instruments)
             wallet = await self._read_wallet(instruments)
             if self.ledger.account(self.account).fills == watermark or attempt >= self.settings.witness.read_attempts:
-                return Observed(venue=venue, wallet=wallet, watermark=watermark)
+                return Observed(venue=venue, wallet=wallet, watermark=watermark, before=before)
 
     async def _read_venue(self, instruments: Sequence[InstrumentId]) -> HoldingsPage | Unreadable:
         holdings: list[Holding] = []
@@ -246,14 +256,14 @@ class WitnessActor(ConversingActor):
         self._look_again_soon()
 
     def _look_again_soon(self) -> None:
-        self.after(self.settings.witness.settle_seconds, CompareNow(why="settled hint"), key=HINT)
+        self.after(self.settings.witness.settle_seconds, CompareNow(why="again"), key=AGAIN)
 
     # ---- comparing ----------------------------------------------------------------------------------------
 
     def _compare(self, observed: Observed) -> None:
-        if self.ledger.account(self.account).fills != observed.watermark:
-            self._look_again_soon()
-            return
+        # A reading that fills overlapped, as often as it was repeated: each view may lie anywhere between the books
+        # before and after it. Weaker than one watermark, and better than no comparison while trading goes on.
+        overlapped = self.ledger.account(self.account).fills != observed.watermark
         now = self.now_ns()
         settled: list[AssetId] = []
         waiting = False
@@ -261,7 +271,7 @@ class WitnessActor(ConversingActor):
             truth = Truth(
                 account=self.account,
                 asset=asset,
-                book=self.ledger.book(self.account, asset),
+                book=self._book(asset, observed.before if overlapped else None),
                 venue=self._view("venue", observed.venue, asset, now),
                 wallet=self._view("wallet", observed.wallet, asset, now),
                 watermark=observed.watermark,
@@ -283,6 +293,18 @@ class WitnessActor(ConversingActor):
             self._look_again_soon()
         if settled:
             self.start_task(self._diagnose, tuple(settled), name="diagnose")
+
+    def _book(self, asset: AssetId, before: dict[AssetId, BookView] | None) -> BookView:
+        book = self.ledger.book(self.account, asset)
+        if before is None or asset not in before:
+            return book
+        lowest, highest = min(book.lowest, before[asset].lowest), max(book.highest, before[asset].highest)
+        return BookView(
+            confirmed=book.confirmed,
+            matched=book.matched,
+            arriving=Quantity(highest - book.confirmed),
+            leaving=Quantity(book.confirmed - lowest),
+        )
 
     def _assets(self, observed: Observed) -> list[AssetId]:
         assets = {asset for account, asset in self.ledger.holdings if account == self.account}

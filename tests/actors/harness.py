@@ -339,6 +339,8 @@ class World:
         self.crashes_expected = False
         """Set by scenarios that make actors crash; without it a crash fails the scenario."""
         self.crashes: list[str] = []
+        self.letters: list[str] = []
+        """Messages that were not handled, outside of stops and crashes."""
         self.end_expected = False
         """Set by scenarios in which the runtime ends by itself; without it that fails the scenario."""
         self.ended_with: BaseException | None = None
@@ -414,6 +416,8 @@ class World:
             self.crashes.append(f"{report.path}: {report.reason}")
 
     def _dead_letter(self, letter: DeadLetter) -> None:
+        if not self.runtime.system.is_stopping:
+            self.letters.append(letter.describe())
         if letter.traceback:
             self.crashes.append(f"{letter.describe()}\n{letter.traceback}")
 
@@ -764,6 +768,7 @@ def scenario(
                     await world.stop()
                 world.check_laws()
                 assert world.crashes_expected or not world.crashes, "\n".join(world.crashes)
+                assert world.crashes_expected or not world.letters, "\n".join(world.letters)
                 nursery.cancel_scope.cancel()
 
         @functools.wraps(test)

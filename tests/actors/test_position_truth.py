@@ -14,6 +14,7 @@ from tallystick.model.truth import Unavailable
 from tallystick.venues.sim.polymarket import actions
 from tallystick.venues.sim.polymarket.faults import (
     CutBeforeFrame,
+    DelayReply,
     DropFrame,
     LagDataApi,
     LagNode,
@@ -248,3 +249,25 @@ async def test_nothing_is_adopted_while_venue_and_wallet_differ(world: World) ->
     await world.live()
     assert world.held(RAIN_YES) == 30
     assert not world.alerts("drift")[0].state.is_open
+
+
+@scenario()
+async def test_a_drift_is_found_while_fills_never_pause(world: World) -> None:
+    """Every reading is overlapped by a fill: the views are held against the books before and after it."""
+    await world.submit(single(quantity="500", seconds=900))
+    await world.until(world.venue_orders)
+    world.fault(DelayReply(path="/balance-allowance", by_seconds=1))
+
+    async def trade() -> None:
+        while True:
+            world.crowd.sells(RAIN_YES, "0.44", "5")
+            await trio.sleep(0.9)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trade)
+        await trio.sleep(30)
+        assert not world.alerts("drift")
+        world.do(actions.Transfer(source=OWNER, target="0x" + "77" * 20, asset="cash", amount=Decimal(300)))
+        await world.until(lambda: world.alerts("drift"), seconds=50)
+        nursery.cancel_scope.cancel()
+    assert world.alerts("drift")[0].alert_id == f"drift:{ACCOUNT}:{CASH}"

@@ -59,7 +59,16 @@ from tallystick.model.order import (
     Withdrawn,
     open_quantity,
 )
-from tallystick.model.outcome import CancelConfirmed, Cancelled, Evidence, EvidenceKind, Expired, Filled, Rejected
+from tallystick.model.outcome import (
+    CancelConfirmed,
+    Cancelled,
+    Evidence,
+    EvidenceKind,
+    Expired,
+    Filled,
+    Outcome,
+    Rejected,
+)
 from tallystick.model.report import Holding
 
 from .examples import ACCOUNT, CASH, INSTRUMENTS, NOW_NS, RAIN, STRATEGY, cash, fill, price, quantity, single, terms
@@ -203,13 +212,13 @@ class Lives(RuleBasedStateMachine):
         if not isinstance(state, (Sent, Acknowledged)):
             return
         filled = Quantity(state.progress.filled + more)
-        outcome = {
+        outcomes: dict[str, Outcome] = {
             "filled": Filled(filled=filled),
             "cancelled": Cancelled(filled=filled),
             "expired": Expired(filled=filled),
             "rejected": Rejected(code="no", text="no"),
-        }[how]
-        self.happen(OrderDone(client_order_id=self.order(state), outcome=outcome, evidence=EVIDENCE))
+        }
+        self.happen(OrderDone(client_order_id=self.order(state), outcome=outcomes[how], evidence=EVIDENCE))
 
     @precondition(lambda self: self.open_intents)
     @rule(data=st.data())
