@@ -19,11 +19,11 @@ from pathlib import Path
 from statistics import median
 
 import trio
-from tallystick.runtime import Runtime
+from tallystick.actors.settings import TraceScope
 from tallystick.store import Durability
 
-from .instant_runtime import IN_FLIGHT_MAXIMUM, instant_runtime, intent, run_orders
-from .instant_venue import InstantGateway, InstantTree
+from .instant_runtime import instant_runtime, run_orders, submit_live
+from .instant_venue import SilentTree
 from .measure import Row, median_of, progress, row, scratch_directory
 
 ORDERS = 4_000
@@ -39,13 +39,14 @@ LIVE_BYTES_BUDGET = 8 * 1024.0
 
 
 def run() -> Iterator[Row]:
-    """Yield the rate with each durability, the growth of an order's cost, and the memory of a live order."""
-    for name, on_disk, durability in (
-        ("order life: whole orders, fsync", True, "fsync"),
-        ("order life: whole orders, process durability", True, "process"),
-        ("order life: whole orders, journal in memory (the loop's own cost)", False, "fsync"),
+    """Yield the rate with each durability, what tracing costs, the growth of an order's cost, and a live one's size."""
+    for name, life in (
+        ("order life: whole orders, fsync", _Life("fsync")),
+        ("order life: whole orders, process durability", _Life("process")),
+        ("order life: whole orders, fsync, messages not journalled", _Life("fsync", trace="off")),
+        ("order life: whole orders, journal in memory, messages not journalled", _Life(None, trace="off")),
     ):
-        rate = median_of(ROUNDS, lambda d=durability, o=on_disk: _orders_per_second(d, on_disk=o), name)  # type: ignore[misc]
+        rate = median_of(ROUNDS, life.orders_per_second, name)
         yield row(name, rate, "orders/s", BUDGET_PER_SECOND, more_is_better=True)
     early, late = _growth()
     name = f"order life: cost of order {LATE} beside order {EARLY}, process durability"
@@ -53,18 +54,26 @@ def run() -> Iterator[Row]:
     yield row("order life: memory of a live order", _live_order_bytes(), "bytes", LIVE_BYTES_BUDGET)
 
 
-def _orders_per_second(durability: Durability, *, on_disk: bool) -> float:
-    async def main(directory: Path | None) -> float:
-        async with instant_runtime(directory, durability) as runtime:
+class _Life:
+    """Orders at full speed over one kind of journal; without a durability it is in memory, with no thread beside."""
+
+    def __init__(self, durability: Durability | None, *, trace: TraceScope = "orders") -> None:
+        self.durability = durability
+        self.trace = trace
+
+    def orders_per_second(self) -> float:
+        with scratch_directory() as directory:
+            return trio.run(self._main, directory)
+
+    async def _main(self, directory: Path) -> float:
+        where = None if self.durability is None else directory
+        async with instant_runtime(where, self.durability or "process", trace=self.trace) as runtime:
             await run_orders(runtime, 0, WARM_UP)
             gc.collect()
             began = time.perf_counter()
             await run_orders(runtime, WARM_UP, ORDERS)
             await runtime.journal.wait_durable(runtime.journal.last_lsn)
             return ORDERS / (time.perf_counter() - began)
-
-    with scratch_directory() as directory:
-        return trio.run(main, directory if on_disk else None)
 
 
 def _growth() -> tuple[float, float]:
@@ -96,30 +105,20 @@ def _growth() -> tuple[float, float]:
         return trio.run(main, directory)
 
 
-class _SilentGateway(InstantGateway):
-    """Acknowledges and never fills: orders stay live."""
-
-    fills = False
-
-
-class _SilentTree(InstantTree):
-    gateway = _SilentGateway
-
-
 def _live_order_bytes() -> float:
     """What one acknowledged order holds: its state, actors, timers, tickets, indexes; everything but the disk."""
 
     async def main(directory: Path) -> float:
-        async with instant_runtime(directory, "process", _SilentTree()) as runtime:
+        async with instant_runtime(directory, "process", tree=SilentTree()) as runtime:
             # The ring of the trace is of fixed size: it is filled first, so that it does not count.
-            await _submit_live(runtime, 0, LIVE_ORDERS)
+            await submit_live(runtime, 0, LIVE_ORDERS)
             while len(runtime.system.trace) < runtime.system.trace.size:
-                await _submit_live(runtime, len(runtime.ledger.orders), LIVE_ORDERS)
+                await submit_live(runtime, len(runtime.ledger.orders), LIVE_ORDERS)
             gc.collect()
             tracemalloc.start()
             before = tracemalloc.get_traced_memory()[0]
             first = len(runtime.ledger.orders)
-            await _submit_live(runtime, first, LIVE_ORDERS)
+            await submit_live(runtime, first, LIVE_ORDERS)
             gc.collect()
             used = tracemalloc.get_traced_memory()[0] - before
             tracemalloc.stop()
@@ -129,19 +128,10 @@ def _live_order_bytes() -> float:
         return trio.run(main, directory)
 
 
-async def _submit_live(runtime: Runtime, first: int, count: int) -> None:
-    expires_at_ns = time.time_ns() + 3600 * 10**9
-    for start in range(first, first + count, IN_FLIGHT_MAXIMUM):
-        for number in range(start, min(start + IN_FLIGHT_MAXIMUM, first + count)):
-            runtime.submit_soon(intent(number, expires_at_ns), lambda _ticket: None)
-        while not runtime.is_idle or len(runtime.ledger.by_venue_id) < start + IN_FLIGHT_MAXIMUM - first:
-            await trio.sleep(0.001)
-
-
 def _profile() -> None:
     profile = cProfile.Profile()
     profile.enable()
-    _orders_per_second("process", on_disk=False)
+    _Life(None).orders_per_second()
     profile.disable()
     pstats.Stats(profile).sort_stats("tottime").print_stats(60)
 

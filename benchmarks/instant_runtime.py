@@ -11,11 +11,11 @@ from typing import Any, cast
 import trio
 from tallystick.actors.context import Context, Quote
 from tallystick.actors.kernel import TrioClock
-from tallystick.actors.settings import AccountSettings, StrategySettings
+from tallystick.actors.settings import AccountSettings, StrategySettings, TraceScope
 from tallystick.actors.ticket import Ticket
 from tallystick.model.account import AccountState
 from tallystick.model.event import InstrumentLearned
-from tallystick.model.identifiers import IntentId, StrategyName
+from tallystick.model.identifiers import AccountId, IntentId, StrategyName
 from tallystick.model.intent import Intent, Side
 from tallystick.model.money import Cash, Price, Quantity
 from tallystick.model.risk import RiskLimits
@@ -40,9 +40,8 @@ LIMITS = RiskLimits(
     price_deviation_bps_maximum=Decimal(5_000),
     active_intents_per_strategy_maximum=10**9,
 )
-SETTINGS = AccountSettings(
-    account=ACCOUNT, venue=VENUE, services=(), markets=(), settlement_asset=CASH, risk=LIMITS
-)
+SETTINGS = AccountSettings(account=ACCOUNT, venue=VENUE, services=(), markets=(), settlement_asset=CASH, risk=LIMITS)
+STRATEGY_SETTINGS = StrategySettings(strategy=STRATEGY, accounts=(ACCOUNT,), active_intents_maximum=10**9)
 
 
 @asynccontextmanager
@@ -59,7 +58,11 @@ async def open_journal(directory: Path | None, durability: Durability) -> AsyncI
 
 @asynccontextmanager
 async def instant_runtime(
-    directory: Path | None, durability: Durability = "fsync", tree: InstantTree | None = None
+    directory: Path | None,
+    durability: Durability = "fsync",
+    *,
+    tree: InstantTree | None = None,
+    trace: TraceScope = "orders",
 ) -> AsyncIterator[Runtime]:
     """A runtime whose account is Live and whose market is known."""
     async with open_journal(directory, durability) as journal:
@@ -69,17 +72,25 @@ async def instant_runtime(
             name="bench",
             dialects={ACCOUNT: dialect()},
             accounts={ACCOUNT: SETTINGS},
-            strategies={STRATEGY: StrategySettings(strategy=STRATEGY, accounts=(ACCOUNT,), active_intents_maximum=10**9)},
+            strategies={
+                STRATEGY: StrategySettings(strategy=STRATEGY, accounts=(ACCOUNT,), active_intents_maximum=10**9)
+            },
             clock=TrioClock(),
             connect=cast(Any, None),
             random=Random(1),
             failures=[],
             builder=InstantTree() if tree is None else tree,
+            trace=trace,
         ) as runtime:
             open_market(runtime)
-            while runtime.ledger.account(ACCOUNT).state is not AccountState.LIVE:
-                await trio.sleep(0.001)
+            await live(runtime, ACCOUNT)
             yield runtime
+
+
+async def live(runtime: Runtime, account: AccountId) -> None:
+    """Return once new orders may go out."""
+    while runtime.ledger.account(account).state is not AccountState.LIVE:  # noqa: ASYNC110 - the ledger tells nobody
+        await trio.sleep(0.001)
 
 
 def context_of(runtime: Runtime) -> Context:
@@ -109,7 +120,7 @@ def intent(number: int, expires_at_ns: int) -> Intent:
         instrument=INSTRUMENT.instrument_id,
         # Alternating, so that the position stays near zero for ever.
         side=Side.BUY if number % 2 == 0 else Side.SELL,
-        quantity=Quantity(Decimal("10")),
+        quantity=Quantity(Decimal(10)),
         limit_price=Price(Decimal("1.5")),
         expires_at_ns=expires_at_ns,
     )
@@ -127,8 +138,19 @@ async def run_orders(runtime: Runtime, first: int, count: int) -> None:
         while submitted < count and submitted - finished < IN_FLIGHT_MAXIMUM:
             runtime.submit_soon(intent(first + submitted, expires_at_ns), _check)
             submitted += 1
-        await trio.sleep(0)
+        await trio.lowlevel.checkpoint()
         finished = runtime.ledger.strategy(STRATEGY).ended - ended
+
+
+async def submit_live(runtime: Runtime, first: int, count: int) -> None:
+    """Hand in intents whose orders a silent venue acknowledges; returns when all of them rest."""
+    expires_at_ns = time.time_ns() + 3600 * 10**9
+    for start in range(first, first + count, IN_FLIGHT_MAXIMUM):
+        end = min(start + IN_FLIGHT_MAXIMUM, first + count)
+        for number in range(start, end):
+            runtime.submit_soon(intent(number, expires_at_ns), _check)
+        while not runtime.is_idle or len(runtime.ledger.orders) < end:  # noqa: ASYNC110 - the ledger tells nobody
+            await trio.sleep(0.001)
 
 
 def _check(result: Ticket | Exception) -> None:

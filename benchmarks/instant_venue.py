@@ -165,12 +165,16 @@ class InstantGateway(TradingActor):
 class InstantReconciler(TradingActor):
     """Finds nothing to correct; its first sweep also adopts an empty opening."""
 
+    def __init__(self, context: Context, account: AccountId) -> None:
+        super().__init__(context)
+        self.account = account
+
     @handles(Sweep)
     def _sweep(self, message: Sweep) -> None:
         now = self.now_ns()
         record = Reconciliation(
             sweep_id=SweepId("bench"),
-            account=ACCOUNT,
+            account=self.account,
             trigger=SweepTrigger.START,
             started_at_ns=now,
             ended_at_ns=now,
@@ -186,9 +190,9 @@ class InstantReconciler(TradingActor):
             rows_refused=0,
             complete=True,
         )
-        if not self.ledger.account(ACCOUNT).opened:
-            self.record(OpeningAdopted(account=ACCOUNT, holdings=(), by="benchmark", stamps=()))
-        self.context.ref(Paths.account(ACCOUNT, "desk")).tell(SweepEnded(record=record, stream_was_up=True))
+        if not self.ledger.account(self.account).opened:
+            self.record(OpeningAdopted(account=self.account, holdings=(), by="benchmark", stamps=()))
+        self.context.ref(Paths.account(self.account, "desk")).tell(SweepEnded(record=record, stream_was_up=True))
 
 
 class InstantWitness(TradingActor):
@@ -204,21 +208,33 @@ class InstantTree(TreeBuilder):
 
     gateway: type[InstantGateway] = InstantGateway
 
-    def venue_side(self, account: AccountId) -> tuple[ChildSpec, ...]:
-        def made(kind: type[TradingActor]) -> Any:
-            return lambda: kind(self.context)
+    def gateway_for(self, account: AccountId) -> TradingActor:
+        return self.gateway(self.context)
 
+    def reconciler_for(self, account: AccountId) -> TradingActor:
+        return InstantReconciler(self.context, account)
+
+    def venue_side(self, account: AccountId) -> tuple[ChildSpec, ...]:
         connection = SupervisorSpec(
             strategy="rest_for_one",
             children=(
-                ChildSpec(id="gateway", factory=made(self.gateway), mailbox=UNBOUNDED),
-                ChildSpec(id="reconciler", factory=made(InstantReconciler), mailbox=UNBOUNDED),
+                ChildSpec(id="gateway", factory=lambda: self.gateway_for(account), mailbox=UNBOUNDED),
+                ChildSpec(id="reconciler", factory=lambda: self.reconciler_for(account), mailbox=UNBOUNDED),
             ),
         )
         return (
-            ChildSpec(id="witness", factory=made(InstantWitness), mailbox=UNBOUNDED),
+            ChildSpec(id="witness", factory=lambda: InstantWitness(self.context), mailbox=UNBOUNDED),
             ChildSpec(id="connection", factory=connection),
         )
 
 
-__all__ = ["ACCOUNT", "INSTRUMENT", "Context", "InstantTree", "dialect"]
+class SilentGateway(InstantGateway):
+    """Acknowledges and never fills: orders stay live."""
+
+    fills = False
+
+
+class SilentTree(InstantTree):
+    """The tree over a venue at which nothing trades."""
+
+    gateway = SilentGateway
