@@ -92,7 +92,7 @@ class OrderActor(TradingActor):
         self.place_in_flight = False
         self.copies_in_doubt = 0
         """Copies of the bytes that may have acted: sent, and not answered with a refusal. At zero it is nowhere."""
-        self.alerted = False
+        self.alerted: set[AlertId] = set()
 
     def on_start(self) -> None:
         state = self.state
@@ -111,6 +111,8 @@ class OrderActor(TradingActor):
             case Computed() as state:
                 self._submit(state)
             case Sent() | Acknowledged() as state:
+                if isinstance(state, Sent):
+                    self._alert_in_time(state)
                 # At the start of a runtime the first sweep asks for every order; a crashed actor asks for itself.
                 if self.incarnation > 1 or not self.recovered:
                     self._ask()
@@ -133,12 +135,8 @@ class OrderActor(TradingActor):
     def terms(self) -> OrderTerms:
         return self.state.terms
 
-    def _record(self, *events: Event) -> Lsn:
-        lsn = self.record(*events)
-        self._tell_leg()
-        return lsn
-
     def _tell_leg(self) -> None:
+        """Say that what the leg counts has changed: a fill, the end, a withdrawal. Nothing else concerns it."""
         state = self.state_or_none
         if state is None:
             return
@@ -162,10 +160,11 @@ class OrderActor(TradingActor):
         try:
             prepared = self.dialect.prepare(terms, instrument, self.now_ns())
         except CannotExpress as refusal:
-            self._record(SliceWithdrawn(client_order_id=self.order, reason=f"the venue cannot be asked: {refusal}"))
+            self.record(SliceWithdrawn(client_order_id=self.order, reason=f"the venue cannot be asked: {refusal}"))
+            self._tell_leg()
             self._finish()
             return
-        lsn = self._record(
+        lsn = self.record(
             OrderSubmitted(
                 client_order_id=self.order,
                 account=terms.account,
@@ -174,6 +173,9 @@ class OrderActor(TradingActor):
             )
         )
         self._place(prepared.request, lsn)
+        submitted = self.state
+        assert isinstance(submitted, Sent)
+        self._alert_in_time(submitted)
 
     def _place(self, request: Request, after: Lsn) -> None:
         self.placed_at = self.monotonic()
@@ -220,7 +222,7 @@ class OrderActor(TradingActor):
         match outcome:
             case PlaceAccepted():
                 evidence = self._evidence(EvidenceKind.PLACE_ANSWER, f"placed: {outcome.status}")
-                self._record(
+                self.record(
                     OrderAcknowledged(
                         client_order_id=self.order, venue_order_id=outcome.venue_order_id, evidence=evidence
                     )
@@ -234,7 +236,7 @@ class OrderActor(TradingActor):
                 if self.copies_in_doubt > 0:
                     # This copy is nowhere; what became of an earlier one its refusal does not say.
                     why = f"refused, and an earlier copy is unanswered: {outcome.text}"
-                    self._record(OrderUnconfirmed(client_order_id=self.order, why=why))
+                    self.record(OrderUnconfirmed(client_order_id=self.order, why=why))
                     self._ask()
                     return
                 self._refused(outcome.code, outcome.text)
@@ -243,7 +245,7 @@ class OrderActor(TradingActor):
             case PlaceRetry():
                 self._refused_before_acting(state, outcome)
             case PlaceUnknown():
-                self._record(OrderUnconfirmed(client_order_id=self.order, why=outcome.text))
+                self.record(OrderUnconfirmed(client_order_id=self.order, why=outcome.text))
                 self._ask()
 
     def _refused_before_acting(self, state: Sent, outcome: PlaceRetry) -> None:
@@ -270,10 +272,7 @@ class OrderActor(TradingActor):
         self.cancel_timer(CONFIRM)
         self.cancel_timer(UNCONFIRMED)
         self.queries = 0
-        if self.alerted:
-            self.alerted = False
-            alert_id = AlertId(f"order_unconfirmed:{self.order}")
-            self.context.ref(Paths.ALERTS).tell(Explain(alert_id=alert_id, by="the venue answered for the order"))
+        self._explain(self._unconfirmed_alert, "the venue answered for the order")
 
     # ---- asking -------------------------------------------------------------------------------------------
 
@@ -312,7 +311,7 @@ class OrderActor(TradingActor):
         """Absence now is no proof of absence for ever, unless the venue guarantees it."""
         why = f"the venue does not show it: {absent.text}"
         if isinstance(state, Sent) and not (isinstance(state.knowledge, Unknown) and state.knowledge.why == why):
-            self._record(OrderUnconfirmed(client_order_id=self.order, why=why))
+            self.record(OrderUnconfirmed(client_order_id=self.order, why=why))
         may_resend = self.dialect.capabilities.duplicates_refused_by_venue and isinstance(state, Sent)
         not_expired = self.now_ns() < state.terms.expires_at_ns
         # Counted from the last copy that was sent: a venue that hides an order hides it from every question.
@@ -340,7 +339,7 @@ class OrderActor(TradingActor):
         if isinstance(state, Sent) and report.status is not VenueOrderStatus.REJECTED:
             kind = EvidenceKind.ORDER_QUERY if rest else EvidenceKind.ORDER_STREAM
             evidence = self._evidence(kind, f"venue shows {report.venue_status}")
-            self._record(
+            self.record(
                 OrderAcknowledged(client_order_id=self.order, venue_order_id=report.venue_order_id, evidence=evidence)
             )
             state = self.state
@@ -366,7 +365,7 @@ class OrderActor(TradingActor):
     def _correct_knowledge(self, state: Sent | Acknowledged, report: OrderReport) -> None:
         if not isinstance(state.knowledge, Known) or state.knowledge.filled != report.filled_quantity:
             known = Known(filled=report.filled_quantity, as_of_ns=self.now_ns(), source="order query")
-            self._record(OrderConfirmed(client_order_id=self.order, knowledge=known))
+            self.record(OrderConfirmed(client_order_id=self.order, knowledge=known))
 
     # ---- fills --------------------------------------------------------------------------------------------
 
@@ -380,7 +379,7 @@ class OrderActor(TradingActor):
         if isinstance(state, Sent):
             execution = "an execution of the order overtook its acknowledgement"
             assert state.venue_order_id is not None
-            self._record(
+            self.record(
                 OrderAcknowledged(
                     client_order_id=self.order,
                     venue_order_id=state.venue_order_id,
@@ -388,11 +387,11 @@ class OrderActor(TradingActor):
                 )
             )
             self._confirmed()
-        else:
+        if not self._complete_if_filled():
             self._tell_leg()
-        self._complete_if_filled()
 
-    def _complete_if_filled(self) -> None:
+    def _complete_if_filled(self) -> bool:
+        """End the order if its fills say so; returns whether they did."""
         state = self.state_or_none
         if isinstance(state, Done):
             self._await_missing_fills(state)
@@ -400,6 +399,8 @@ class OrderActor(TradingActor):
             self._end(
                 Filled(filled=state.progress.filled), EvidenceKind.FILL_HISTORY, "its fills add up to its quantity"
             )
+            return True
+        return False
 
     def _await_missing_fills(self, state: Sent | Acknowledged | Done) -> None:
         """The venue counts more than the log holds: the fills are on their way, or a sweep must fetch them."""
@@ -413,7 +414,10 @@ class OrderActor(TradingActor):
     def _end(self, outcome: Outcome, kind: EvidenceKind, detail: str) -> None:
         for key in (CONFIRM, ASK, RESEND, RECANCEL, UNCONFIRMED):
             self.cancel_timer(key)
-        self._record(OrderDone(client_order_id=self.order, outcome=outcome, evidence=self._evidence(kind, detail)))
+        self.record(OrderDone(client_order_id=self.order, outcome=outcome, evidence=self._evidence(kind, detail)))
+        self._tell_leg()
+        for alert_id in (self._unconfirmed_alert, self._cancel_alert):
+            self._explain(alert_id, f"the order has ended: {detail}")
         if isinstance(outcome, Rejected) and any(word in outcome.code for word in ABOUT_HOLDINGS):
             self._trigger_sweep(SweepTrigger.REJECTION, f"{self.order}: {outcome.code}")
         state = self.state_or_none
@@ -439,7 +443,7 @@ class OrderActor(TradingActor):
         if not isinstance(state, (Sent, Acknowledged)) or state.cancel is not None:
             return
         try:
-            lsn = self._record(CancelRequested(client_order_id=self.order, reason=message.reason))
+            lsn = self.record(CancelRequested(client_order_id=self.order, reason=message.reason))
         except StoreFailed:
             # Nothing can be recorded any more, and a cancel goes out all the same (law L9): once, if it is answered.
             if not self.off_the_book:
@@ -470,7 +474,7 @@ class OrderActor(TradingActor):
                 # Off the book or filled: either way the venue's order state says how much was executed.
                 self.off_the_book = True
                 self.cancel_timer(RECANCEL)
-                self._record(CancelAnswered(client_order_id=self.order, outcome=outcome))
+                self.record(CancelAnswered(client_order_id=self.order, outcome=outcome))
                 self._complete_if_filled()
                 if isinstance(self.state_or_none, (Sent, Acknowledged)):
                     self._ask()
@@ -502,6 +506,7 @@ class OrderActor(TradingActor):
             case "recancel", Sent() | Acknowledged():
                 if state.cancel is not None:
                     self._send_cancel(state, self.context.recorder.journal.last_lsn)
+                    self._alert_cancel(state)
             case "unconfirmed", Sent():
                 self._alert_unconfirmed(state)
             case "missing", Sent() | Acknowledged() | Done():
@@ -512,26 +517,53 @@ class OrderActor(TradingActor):
     def _unanswered(self, state: Sent | Acknowledged) -> None:
         if isinstance(state, Sent):
             waited = self.account.orders.confirm_within_seconds
-            self._record(OrderUnconfirmed(client_order_id=self.order, why=f"no answer within {waited} s"))
+            self.record(OrderUnconfirmed(client_order_id=self.order, why=f"no answer within {waited} s"))
             self._trigger_sweep(SweepTrigger.UNCONFIRMED_ORDER, str(self.order))
-            alert_in_seconds = self.account.orders.unconfirmed_alert_seconds - (self.now_ns() - state.sent_at_ns) / 1e9
-            if not self.alerted:
-                self.after(max(0.0, alert_in_seconds), Tick(name=UNCONFIRMED), key=UNCONFIRMED)
         self._ask()
 
+    # ---- alerts -------------------------------------------------------------------------------------------
+
+    @property
+    def _unconfirmed_alert(self) -> AlertId:
+        return AlertId(f"order_unconfirmed:{self.order}")
+
+    @property
+    def _cancel_alert(self) -> AlertId:
+        return AlertId(f"cancel_unconfirmed:{self.order}")
+
+    def _explain(self, alert_id: AlertId, by: str) -> None:
+        if alert_id in self.alerted or alert_id in self.ledger.alerts:
+            self.alerted.discard(alert_id)
+            self.context.ref(Paths.ALERTS).tell(Explain(alert_id=alert_id, by=by))
+
+    def _alert_in_time(self, state: Sent) -> None:
+        """A person is told of an order that the venue has not answered for, however often it was asked or sent."""
+        waited_seconds = (self.now_ns() - state.sent_at_ns) / 1e9
+        left_seconds = max(0.0, self.account.orders.unconfirmed_alert_seconds - waited_seconds)
+        self.after(left_seconds, Tick(name=UNCONFIRMED), key=UNCONFIRMED)
+
     def _alert_unconfirmed(self, state: Sent) -> None:
-        self.alerted = True
         waited = (self.now_ns() - state.sent_at_ns) // 1_000_000_000
+        text = f"was sent {waited} s ago and the venue has not said whether it exists; the runtime goes on asking"
+        self._alert(self._unconfirmed_alert, text, state)
+
+    def _alert_cancel(self, state: Sent | Acknowledged) -> None:
+        if state.cancel is None or self._cancel_alert in self.alerted:
+            return
+        waited_ns = self.now_ns() - state.cancel.requested_at_ns
+        if waited_ns >= self.account.orders.unconfirmed_alert_seconds * 1e9:
+            text = f"was to be cancelled {waited_ns // 1_000_000_000} s ago ({state.cancel.reason}) and may still trade"
+            self._alert(self._cancel_alert, f"{text}; the runtime goes on cancelling", state)
+
+    def _alert(self, alert_id: AlertId, text: str, state: Sent | Acknowledged) -> None:
+        self.alerted.add(alert_id)
         self.context.ref(Paths.ALERTS).tell(
             Raise(
                 alert=Alert(
-                    alert_id=AlertId(f"order_unconfirmed:{self.order}"),
+                    alert_id=alert_id,
                     kind=AlertKind.ORDER_UNCONFIRMED,
                     severity=Severity.CRITICAL,
-                    message=(
-                        f"Order {self.order} was sent {waited} s ago and the venue has not said whether it exists; "
-                        "it counts as open, the runtime goes on asking"
-                    ),
+                    message=f"Order {self.order} {text}; it counts as open",
                     diagnosis="",
                     evidence=(
                         ("order", self.order),

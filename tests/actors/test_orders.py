@@ -321,13 +321,28 @@ async def test_cancels_that_time_out_for_long_leave_the_order_open_and_end_with_
     ticket = await world.submit(single(seconds=5))
     await world.until(world.venue_orders)
     world.fault(RefuseRequest(path="/order", method="DELETE", kind="internal_error", seconds=120))
-    await trio.sleep(100)
+    await trio.sleep(110)
     assert ticket.ended is None
     assert not world.events(OrderDone)
+    (alert,) = world.alerts("order_unconfirmed")
+    assert "may still trade" in alert.message
     assert world.venue_order()["status"] == "LIVE"
     report = await world.end_of(ticket)
     assert report.outcome == "unfilled"
     assert world.venue_order()["status"] == "CANCELED"
+    await world.until(lambda: not world.alerts("order_unconfirmed")[0].state.is_open)
+    assert len(world.opened("order_unconfirmed")) == 1
+
+
+@scenario()
+async def test_an_order_that_the_venue_does_not_take_for_long_is_an_alert(world: World) -> None:
+    world.fault(RefuseRequest(path="/order", method="POST", kind="trading_disabled", seconds=100))
+    ticket = await world.submit(single(seconds=600))
+    await world.until(lambda: world.alerts("order_unconfirmed"), seconds=70)
+    await world.until(world.venue_orders)
+    await world.until(lambda: not world.alerts("order_unconfirmed")[0].state.is_open)
+    world.crowd.sells(RAIN_YES, "0.44", "50")
+    assert (await world.end_of(ticket)).outcome == "filled"
 
 
 @scenario()
