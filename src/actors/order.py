@@ -13,7 +13,6 @@ from ..model.alert import Alert, AlertKind, Severity
 from ..model.event import (
     CancelAnswered,
     CancelRequested,
-    Event,
     OrderAcknowledged,
     OrderConfirmed,
     OrderDone,
