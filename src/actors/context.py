@@ -104,6 +104,8 @@ class Recorder:
         self.bridge = bridge
         self.now_ns = now_ns
         self.approvals = Approvals()
+        self.last_cause = 0
+        """The message whose handling recorded last: the trace keeps what changed something."""
 
     def record(self, *events: Event | AuditRecord, cause: int = 0) -> Lsn:
         """Fold and append as one atomic group; returns the journal position of the last.
@@ -126,6 +128,7 @@ class Recorder:
                         self.approvals.settle(event.client_order_id)
                 done += 1
         finally:
+            self.last_cause = cause
             lsn = self.journal.append(*events[:done], at_ns=now, cause=cause) if done else self.journal.last_lsn
             if reports:
                 self.journal.when_durable(lsn, partial(self.bridge.deliver, reports))
@@ -236,17 +239,10 @@ class TradingActor(Actor):
     def __init__(self, context: Context) -> None:
         super().__init__()
         self.context = context
-
-    @property
-    def ledger(self) -> Ledger:
-        return self.context.recorder.ledger
-
-    def now_ns(self) -> int:
+        self.ledger: Ledger = context.recorder.ledger
+        self.now_ns: Callable[[], int] = context.recorder.now_ns
         """UTC nanoseconds; for records and venue times. Durations are measured with `monotonic`."""
-        return self.context.recorder.now_ns()
-
-    def monotonic(self) -> float:
-        return self.clock.monotonic()
+        self.monotonic: Callable[[], float] = context.system.clock.monotonic
 
     def record(self, *events: Event | AuditRecord) -> Lsn:
         return self.context.recorder.record(*events, cause=self.message_id)
