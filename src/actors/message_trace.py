@@ -115,8 +115,9 @@ _FINDERS: Mapping[type, _Finder] = {
 
 _FINDERS_BY_NAME: Mapping[str, _Finder] = {kind.__name__: finder for kind, finder in _FINDERS.items()}
 
-ONLY_AS_CAUSE = frozenset({ReportOrder.__name__})
-"""Each sweep shows each open order again. Kept is the report that changed something; all are in the audit chain."""
+IF_IT_CHANGED = frozenset({ReportOrder.__name__})
+"""Each sweep shows each open order again. Kept is a report that recorded something or caused what is kept; all of them
+are in the audit chain."""
 HOUSEKEEPING = frozenset({"ChildStarted", "ChildEnded", "Stop", "_StopSelf", "_ActorStop"})
 """What the kernel says to itself about actors that come and go. The start is kept: an order signs and submits in it."""
 STARTS = frozenset({"StartActor"})
@@ -151,7 +152,7 @@ class MessageTrace:
             subject: Subject | None
             if finder is not None and current is not None and current.id == record[1]:
                 subject = finder(current.message, self._recorder.ledger)
-            elif name in ONLY_AS_CAUSE:
+            elif name in IF_IT_CHANGED and self._recorder.last_cause != record[1]:
                 subject = None
             else:
                 subject = self._between(record)
