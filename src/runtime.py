@@ -34,6 +34,7 @@ from .actors.messages import CloseLeg, Dispose, IntentReviewed, LogExecutions, R
 from .actors.settings import AccountSettings, StrategySettings, TraceScope
 from .actors.ticket import IntentRejected, Receipt, Ticket
 from .actors.tree import TreeBuilder
+from .collector import seldom_collecting
 from .configuration import Configuration
 from .credentials import load_secrets
 from .dialects import make_dialect
@@ -372,7 +373,7 @@ async def start_runtime(
     recorder.record(RuntimeStarted(build=build_version(), owner=name))
     reason = "asked to stop"
     try:
-        with scope:
+        with scope, seldom_collecting():
             async with system, trio.open_nursery() as nursery:
                 _watch(system, context)
                 nursery.start_soon(_snapshots, journal, ledger)
