@@ -44,7 +44,9 @@ SETTLE_STEP_SECONDS = 5.0
 SETTLE_SECONDS_MAXIMUM = 300.0
 """After the day everything must have settled and been compared as equal within this."""
 WATCH_SECONDS = 0.1
-OPEN_PAUSE_SECONDS = 0.001
+PAUSE_SECONDS = 0.001
+STOP_SECONDS = 3.0
+"""How long, in real seconds, the runtime may take to stop at the end of the day before time goes on for it."""
 
 
 class Moment(Value, frozen=True):
@@ -151,7 +153,7 @@ def run_day(
             script_errors=tuple(venue.script_errors()),
         )
     return DayRun(
-        simulated_seconds=day.clock.seconds,
+        simulated_seconds=day.seconds,
         wall_seconds=real_clock() - started,
         steps=day.steps,
         round_trips=day.round_trips,
@@ -191,7 +193,8 @@ class _Day:
         self._disturb = disturb
         self._real_clock = real_clock
         self._runtime: Runtime | None = None
-        self._over = False
+        self._over_at: float | None = None
+        self.seconds = 0.0
 
     async def live(self) -> None:
         """From the opening to the end, inside a trio run on this day's clock."""
@@ -224,7 +227,8 @@ class _Day:
                     await trio.sleep_until(self.plan.seconds)
                     await self._settle(runtime)
                     self._tell()
-                    self._over = True
+                    self.seconds = self.clock.seconds
+                    self._over_at = self._real_clock()
                 nursery.cancel_scope.cancel()
             self.round_trips = control.round_trips
         finally:
@@ -260,13 +264,16 @@ class _Day:
     # ---- for the clock ------------------------------------------------------------------------------------
 
     def _idle(self) -> bool:
-        # While the store is being opened, time stands still: a thread is at work that no clock knows of.
-        return self._over or (self._runtime is not None and self._runtime.is_idle)
+        # While the store is being opened or closed, time stands still: a thread is at work that no clock knows of. But
+        # should something hang at the end, its timeout is to come.
+        if self._over_at is not None:
+            return self._real_clock() - self._over_at > STOP_SECONDS
+        return self._runtime is not None and self._runtime.is_idle
 
     async def _become_idle(self) -> None:
         runtime = self._runtime
-        if runtime is None or runtime.journal.durable_lsn == runtime.journal.last_lsn:
-            await real_sleep(OPEN_PAUSE_SECONDS)
+        if runtime is None or self._over_at is not None or runtime.journal.durable_lsn == runtime.journal.last_lsn:
+            await real_sleep(PAUSE_SECONDS)
         else:
             await runtime.journal.wait_durable(runtime.journal.last_lsn)
 

@@ -25,9 +25,11 @@ from ..venues.sim.server.control import GRID_PER_SECOND, ControlState
 
 NANOSECONDS_PER_SECOND = 1_000_000_000
 FOREVER_SECONDS = 86_400.0
-STILL_MAXIMUM = 40
+STILL_MAXIMUM = 50
 """How often both sides are found still, with bytes missing, before what is missing must have been lost."""
 PAUSE_SECONDS = 0.0005
+PAUSE_SECONDS_MAXIMUM = 0.05
+"""Pauses grow up to this: a burst that fills a socket's window stalls for as long as the kernel's timers take."""
 ANSWER_SECONDS = 0.002
 """How long an answer is awaited before the other side is asked whether there will be one."""
 NAP_SECONDS_MINIMUM = 0.005
@@ -271,7 +273,6 @@ class LockStep:
         self._zero = _on_grid(self._known.now - clock.seconds)
         self._lost_sent = self._known.received - traffic.sent
         self._lost_received = self._known.sent - traffic.received
-        self._ended = traffic.ended
 
     async def run(self) -> None:
         """Settle, and step to the next deadline, for ever."""
@@ -298,7 +299,7 @@ class LockStep:
                     self._give_up_what_is_missing()
                     still = 0
                 elif still:
-                    await real_sleep(PAUSE_SECONDS)
+                    await real_sleep(min(PAUSE_SECONDS * 2.0**still, PAUSE_SECONDS_MAXIMUM))
 
     async def _settle(self) -> None:
         """Return when no task of this side can run and nothing waits for the disk."""
@@ -350,10 +351,12 @@ class LockStep:
         return self._traffic.sent, self._traffic.received, self._known.sent, self._known.received
 
     def _give_up_what_is_missing(self) -> None:
-        """A connection that was lost with bytes on it leaves them in one count alone, for ever."""
-        if self._traffic.ended == self._ended:
-            raise PeerGone(f"bytes are missing between two live processes: {self._counts()}, none of them was cut")
-        self._ended = self._traffic.ended
+        """A connection that was lost with bytes on it leaves them in one count alone, for ever.
+
+        The other side may go on counting what it sends into a connection that we have left, so it may come again.
+        """
+        if not self._traffic.ended:
+            raise PeerGone(f"bytes are missing between two live processes: {self._counts()}, and no connection ended")
         self._lost_sent = self._known.received - self._traffic.sent
         self._lost_received = self._known.sent - self._traffic.received
 
