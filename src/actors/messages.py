@@ -3,7 +3,7 @@
 from ..model.account import AccountState, Reconciliation, SweepTrigger
 from ..model.alert import Alert
 from ..model.bracket import CloseReason, LegProgress
-from ..model.fill import Execution, Fill, FillSource
+from ..model.fill import Fill, FillSource
 from ..model.identifiers import AccountId, AlertId, ClientOrderId, IntentId, StrategyName
 from ..model.intent import AnyIntent
 from ..model.order import OrderState, OrderTerms
@@ -48,13 +48,6 @@ class Dispose(Message, frozen=True):
     intent_id: IntentId
     choice: str
     note: str
-
-
-class Pause(Message, frozen=True):
-    """Stop the strategy from handing in more until an operator resolves the alert."""
-
-    reason: str
-    alert_id: AlertId | None
 
 
 class IntentClosed(Message, frozen=True):
@@ -220,10 +213,6 @@ class FillLogged(Message, frozen=True):
     fill: Fill
 
 
-class SettlementLogged(Message, frozen=True):
-    fill: Fill
-
-
 # ---- account, reconciler, witness --------------------------------------------------------------------------
 
 
@@ -255,12 +244,6 @@ class AccountMoved(Message, frozen=True):
 
     account: AccountId
     state: AccountState
-
-
-class MissingExecution(Message, frozen=True):
-    """The witness found this execution in the venue's history and not in the log."""
-
-    execution: Execution
 
 
 class CompareNow(Message, frozen=True):

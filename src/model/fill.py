@@ -87,6 +87,8 @@ class Execution(Value, frozen=True):
     settlement: Settlement
     venue_time_ns: int
     transaction: str = ""
+    value: Cash | None = None
+    """What changed hands, fee apart, where the price is an average that need not multiply to it exactly."""
 
 
 class Fill(Value, frozen=True):

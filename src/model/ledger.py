@@ -362,6 +362,8 @@ class Ledger:
         known = self.instruments.get(execution.instrument)
         settlement_asset = execution.fee_asset if known is None else known.settlement_asset
         value = EXACT.multiply(execution.price, fill.signed_quantity)
+        if execution.value is not None:
+            value = EXACT.multiply(execution.value, execution.direction.sign)
         if known is not None and known.multiplier != 1:
             value = EXACT.multiply(value, known.multiplier)
         fee = execution.fee or ZERO

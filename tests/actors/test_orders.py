@@ -50,6 +50,22 @@ from .harness import (
 
 
 @scenario()
+async def test_a_taker_at_several_prices_books_what_was_paid_and_charged_to_the_last_unit(world: World) -> None:
+    """Its average price need not multiply to what was paid, nor carry the fee of its parts."""
+    world.crowd.sells(RAIN_YES, "0.40", "13.37")
+    world.crowd.sells(RAIN_YES, "0.43", "17.19")
+    world.crowd.buys(RAIN_NO, "0.57", "7.77")  # the same price, by minting a pair
+    world.crowd.sells(RAIN_YES, "0.44", "50")
+    ticket = await world.submit(single())
+    assert (await world.end_of(ticket)).outcome == "filled"
+    await world.until(lambda: not world.ledger.unsettled)
+    await trio.sleep(120)
+    assert world.held(RAIN_YES) == 50 == world.wallet(RAIN_YES)
+    assert world.held(CASH) == world.wallet()
+    assert not world.alerts()
+
+
+@scenario()
 async def test_an_order_that_rests_fills_in_parts_and_reports_each_of_them(world: World) -> None:
     ticket = await world.submit(single())
     await world.until(world.venue_orders)

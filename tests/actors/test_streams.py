@@ -9,7 +9,7 @@ from tallystick.model.event import FillRecorded, ReconciliationEnded, StreamGap
 from tallystick.venues.sim.polymarket import actions
 from tallystick.venues.sim.polymarket.faults import DropFrame, DustSizes, FreezeStreams, HideFromLists, RefuseRequest
 
-from .harness import ACCOUNT, RAIN_YES, World, scenario, single
+from .harness import ACCOUNT, CASH, RAIN_YES, World, scenario, single
 
 
 @scenario()
@@ -97,7 +97,11 @@ async def test_dust_behind_the_last_digit_of_a_size_is_no_second_fill(world: Wor
     assert (await world.end_of(await world.submit(single()))).outcome == "filled"
     await world.until(lambda: not world.ledger.unsettled)
     assert len(world.events(FillRecorded)) == 1
-    assert round(world.held(RAIN_YES), 6) == 50 == world.wallet(RAIN_YES)
+    assert world.held(RAIN_YES) == 50 == world.wallet(RAIN_YES)
+    # Dust must not reach the cash either: the views agree to the last unit.
+    await trio.sleep(120)
+    assert world.held(CASH) == world.wallet()
+    assert not world.alerts()
 
 
 @scenario()

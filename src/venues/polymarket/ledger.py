@@ -1,10 +1,12 @@
 """Orders and trades of the account: reading them, and reading MY fills out of a trade (polymarket.md 9)."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 
 import msgspec
 
 from ...model.fill import Liquidity, Settlement
+from ...model.money import EXACT
 from ...model.report import Unrecognised, VenueOrderStatus
 from ...model.value import Value
 from ..evm.address import Address
@@ -16,6 +18,7 @@ from .orders import ApiKey, OrderHash, Side
 DUST_SHARES = Decimal("0.01")
 """Matched amounts may fall short of an order's size by rounding; the venue still calls it matched."""
 
+SHARE_UNIT = PRICE_UNIT = Decimal("0.000001")
 _BASE_UNITS = Decimal(1_000_000)
 
 _ORDER_STATUS: dict[str, VenueOrderStatus] = {
@@ -64,6 +67,13 @@ class VenueOrder(Value, frozen=True):
     event_at_ns: int | None
 
 
+class PricedPart(Value, frozen=True):
+    """So many shares at one price, as the taker of a trade had them."""
+
+    price: Decimal
+    shares: Decimal
+
+
 class OwnFill(Value, frozen=True):
     """One execution of one order of this account; (trade id, order id) names it for ever."""
 
@@ -78,6 +88,8 @@ class OwnFill(Value, frozen=True):
     settlement: Settlement
     transaction_hash: str
     matched_at_ns: int | None
+    parts: tuple[PricedPart, ...] = ()
+    """The prices that a taker paid, where the trade lists them all; `price` is then only their average."""
 
 
 class TradeReading(Value, frozen=True):
@@ -177,7 +189,7 @@ def read_trade(raw: bytes | str | msgspec.Raw, *, api_key: ApiKey, wallet: Addre
     role = (row.trader_side or "").strip().upper()
     as_taker = role == "TAKER" or (role != "MAKER" and owner.owns(row.owner, row.maker_address))
     if as_taker:
-        fills.insert(0, common.fill(_taker_part(row)))
+        fills.insert(0, common.fill(_taker_part(row, legs)))
     if not fills and not refused:
         raise Malformed(f"a trade of this account, as {role or 'an unstated role'}, in which no order is ours")
     return TradeReading(fills=tuple(fills), refused=refused)
@@ -190,6 +202,7 @@ class _Part(Value, frozen=True):
     price: Decimal
     shares: Decimal
     liquidity: Liquidity
+    parts: tuple[PricedPart, ...] = ()
 
 
 class _Common(Value, frozen=True):
@@ -212,6 +225,7 @@ class _Common(Value, frozen=True):
             price=part.price,
             shares=part.shares,
             liquidity=part.liquidity,
+            parts=part.parts,
         )
 
 
@@ -243,8 +257,8 @@ def _maker_part(leg: wire.MakerOrder, row: wire.Trade) -> _Part:
         order_id=order_id(leg.order_id, "order_id"),
         token_id=token_id(leg.asset_id),
         side=side(leg.side) if leg.side is not None else _side_against(row, leg.asset_id),
-        price=price(leg.price),
-        shares=amount(leg.matched_amount, "matched_amount"),
+        price=_grid_price(leg.price),
+        shares=_shares(leg.matched_amount, "matched_amount"),
         liquidity=Liquidity.MAKER,
     )
 
@@ -261,15 +275,36 @@ def _side_against(row: wire.Trade, token: str) -> Side:
     return Side.SELL if taker is Side.BUY else Side.BUY
 
 
-def _taker_part(row: wire.Trade) -> _Part:
+def _taker_part(row: wire.Trade, legs: Sequence[wire.MakerOrder]) -> _Part:
+    """The taker's side. A maker order in the complement traded with it at one minus its own price."""
+    shares = _shares(row.size, "size")
+    parts = tuple(
+        PricedPart(
+            price=_grid_price(leg.price) if leg.asset_id == row.asset_id else 1 - _grid_price(leg.price),
+            shares=_shares(leg.matched_amount, "matched_amount"),
+        )
+        for leg in legs
+    )
+    complete = sum((part.shares for part in parts), Decimal(0)) == shares
     return _Part(
         order_id=order_id(row.taker_order_id or "", "taker_order_id"),
         token_id=token_id(row.asset_id),
         side=side(row.side),
         price=price(row.price),
-        shares=amount(row.size, "size"),
+        shares=shares,
         liquidity=Liquidity.TAKER,
+        parts=parts if complete else (),
     )
+
+
+def _grid_price(found: Decimal) -> Decimal:
+    """The price of one maker order lies on a grid of at most four decimals; behind the sixth there is only dust."""
+    return price(found).quantize(PRICE_UNIT, context=EXACT)
+
+
+def _shares(found: Decimal, field: str) -> Decimal:
+    """Shares on chain have six decimals; what the wire shows beyond is dust of somebody's arithmetic (9.1)."""
+    return amount(found, field).quantize(SHARE_UNIT, context=EXACT)
 
 
 def _matched_at(row: wire.Trade) -> int | None:

@@ -1,5 +1,6 @@
 """Answers about markets: the catalogue, rules, books and fees (polymarket.md sections 5 and 10)."""
 
+from collections.abc import Iterable
 from decimal import Decimal
 
 import msgspec
@@ -202,11 +203,18 @@ def taker_fee(curve: FeeCurve, *, at: Decimal, shares: Decimal) -> Decimal:
     Five decimals, and at least one unit of the fifth where there is a fee at all. The documents do not say which
     way the fifth decimal is rounded; upwards is what an account should be ready for.
     """
-    spread = at * (1 - at)
-    if not curve.rate or not spread or not shares:
+    return taker_fee_of(curve, [(at, shares)])
+
+
+def taker_fee_of(curve: FeeCurve, parts: Iterable[tuple[Decimal, Decimal]]) -> Decimal:
+    """The fee of one trade at several (price, shares): the parts' fees added up, then rounded once.
+
+    UNKNOWN whether the venue rounds each part or their sum; where the two differ it is by a unit of the fifth decimal.
+    """
+    if not curve.rate:
         return Decimal(0)
-    fee = shares * curve.rate * spread**curve.exponent
-    return max(fee.quantize(FEE_MINIMUM, rounding="ROUND_CEILING"), FEE_MINIMUM)
+    fee = sum((shares * curve.rate * (at * (1 - at)) ** curve.exponent for at, shares in parts), Decimal(0))
+    return max(fee.quantize(FEE_MINIMUM, rounding="ROUND_CEILING"), FEE_MINIMUM) if fee else Decimal(0)
 
 
 def _condition(found: str) -> ConditionId:

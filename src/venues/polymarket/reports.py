@@ -5,7 +5,8 @@ from decimal import Decimal
 
 from ...model.fill import Execution, FillKey, Liquidity
 from ...model.identifiers import AccountId, TradeId, VenueOrderId
-from ...model.money import Cash, Price, Quantity
+from ...model.instrument import Instrument
+from ...model.money import EXACT, Cash, Price, Quantity
 from ...model.report import (
     Alive,
     BookChange,
@@ -37,7 +38,10 @@ from .frames import (
 )
 from .instruments import SETTLEMENT_ASSET, InstrumentTable
 from .ledger import OwnFill, TradeReading, VenueOrder
+from .markets import FeeCurve, taker_fee_of
 from .redaction import excerpt
+
+AVERAGE_PRICE_UNIT = Decimal("1e-18")
 
 
 class Reports:
@@ -89,8 +93,7 @@ class Reports:
                 excerpt=f"{fill.side.value} {fill.shares} of token {fill.token_id} at {fill.price}",
                 about_account=True,
             )
-        # Makers pay nothing by rule. What a taker paid shows only in the cash; the venue states it nowhere.
-        free = fill.liquidity is Liquidity.MAKER or not instrument.fee_rate
+        value, price = _traded(fill)
         return Execution(
             key=FillKey(
                 account=self._account,
@@ -99,14 +102,15 @@ class Reports:
             ),
             instrument=instrument.instrument_id,
             direction=DIRECTIONS[fill.side],
-            price=Price(fill.price),
+            price=price,
             quantity=Quantity(fill.shares),
-            fee=Cash(Decimal(0)) if free else None,
+            fee=_fee(fill, instrument),
             fee_asset=SETTLEMENT_ASSET,
             liquidity=fill.liquidity,
             settlement=fill.settlement,
             venue_time_ns=fill.matched_at_ns or received_at_ns,
             transaction=fill.transaction_hash,
+            value=value,
         )
 
     def public(self, event: MarketEvent | Unrecognised, received_at_ns: int) -> Sequence[PublicReport]:
@@ -197,6 +201,24 @@ class Reports:
     def _name_of(self, token: str) -> str:
         instrument = self._table.of_token(token)
         return token if instrument is None else instrument.instrument_id
+
+
+def _traded(fill: OwnFill) -> tuple[Cash | None, Price]:
+    """What a fill at several prices came to exactly, and its average price; a single price needs no such help."""
+    if len({part.price for part in fill.parts}) < 2:
+        return None, Price(fill.parts[0].price if fill.parts else fill.price)
+    value = sum((EXACT.multiply(part.price, part.shares) for part in fill.parts), Decimal(0))
+    return Cash(value), Price(EXACT.divide(value, fill.shares).quantize(AVERAGE_PRICE_UNIT, context=EXACT))
+
+
+def _fee(fill: OwnFill, instrument: Instrument) -> Cash | None:
+    """Makers pay nothing by rule. What a taker paid shows only in the cash: it follows from the prices of its parts."""
+    if fill.liquidity is Liquidity.MAKER or not instrument.fee_rate:
+        return Cash(Decimal(0))
+    if not fill.parts:
+        return None
+    curve = FeeCurve(rate=instrument.fee_rate, exponent=instrument.fee_exponent)
+    return Cash(taker_fee_of(curve, [(part.price, part.shares) for part in fill.parts]))
 
 
 def _levels(found: tuple[BookLevel, ...]) -> tuple[PriceLevel, ...]:

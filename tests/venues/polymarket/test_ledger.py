@@ -222,9 +222,23 @@ def test_a_maker_leg_without_a_side_stands_where_the_match_needs_it(
     assert fill.side is expected
 
 
-def test_dust_in_amounts_and_prices_is_kept_exactly() -> None:
+def test_a_taker_has_the_prices_of_its_parts_and_of_the_complement_one_minus_the_makers() -> None:
+    parts = [
+        leg(owner="a", maker_address=STRANGER, asset_id=YES, side="SELL", matched_amount="4", price="0.58"),
+        leg(owner="b", maker_address=STRANGER, asset_id=NO, side="BUY", matched_amount="6", price="0.4"),
+    ]
+    (fill,) = trade(maker_orders=parts).fills
+    assert [(part.price, part.shares) for part in fill.parts] == [(Decimal("0.58"), 4), (Decimal("0.6"), 6)]
+
+
+def test_a_taker_whose_parts_do_not_add_up_has_its_average_alone() -> None:
+    (fill,) = trade().fills  # 4 of its 10 shares are listed
+    assert (fill.parts, fill.price, fill.shares) == ((), Decimal("0.6"), 10)
+
+
+def test_dust_behind_the_sixth_decimal_is_not_booked() -> None:
     (fill,) = trade(trader_side="MAKER", maker_orders=[leg(matched_amount="4.9999999", price="0.0030000000012")]).fills
-    assert (fill.shares, fill.price) == (Decimal("4.9999999"), Decimal("0.0030000000012"))
+    assert (fill.shares, fill.price) == (Decimal(5), Decimal("0.003"))
 
 
 @pytest.mark.parametrize(
