@@ -39,7 +39,6 @@ from .messages import (
     ReviewAgain,
     ReviewIntent,
     ReviewOrder,
-    SettlementLogged,
     Submit,
 )
 
@@ -87,7 +86,7 @@ def _of_order(order: ClientOrderId, ledger: Ledger) -> Subject:
     return Subject("", "", order) if state is None else _of_terms(state.terms)
 
 
-def _of_fill(message: FillLogged | SettlementLogged, _ledger: Ledger) -> Subject | None:
+def _of_fill(message: FillLogged, _ledger: Ledger) -> Subject | None:
     fill = message.fill
     if fill.strategy is None and fill.client_order_id is None:
         return None  # of no order of ours
@@ -109,7 +108,6 @@ _FINDERS: Mapping[type, _Finder] = {
     PlaceOrder: lambda message, _ledger: _of_terms(message.order.terms),
     OrderMoved: lambda message, _ledger: _of_terms(message.state.terms),
     FillLogged: _of_fill,
-    SettlementLogged: _of_fill,
 }
 """Which messages name an intent or an order, and where. Others are known by the actors between which they go."""
 
