@@ -9,7 +9,7 @@ own executions, which carry the venue's ids, end it by themselves.
 import msgspec
 
 from ..model.account import SweepTrigger
-from ..model.alert import Alert, AlertKind, Severity
+from ..model.alert import Alert
 from ..model.event import (
     CancelAnswered,
     CancelRequested,
@@ -62,6 +62,7 @@ from .messages import (
     Sweep,
     Tick,
 )
+from .order_alerts import uncancelled, uncancelled_id, unconfirmed, unconfirmed_id
 
 PLACE, CANCEL, QUERY = "place", "cancel", "query"
 CONFIRM, ASK, RESEND, RECANCEL, UNCONFIRMED, MISSING = "confirm", "ask", "resend", "recancel", "unconfirmed", "missing"
@@ -271,7 +272,7 @@ class OrderActor(TradingActor):
         self.cancel_timer(CONFIRM)
         self.cancel_timer(UNCONFIRMED)
         self.queries = 0
-        self._explain(self._unconfirmed_alert, "the venue answered for the order")
+        self._explain(unconfirmed_id(self.order), "the venue answered for the order")
 
     # ---- asking -------------------------------------------------------------------------------------------
 
@@ -415,7 +416,7 @@ class OrderActor(TradingActor):
             self.cancel_timer(key)
         self.record(OrderDone(client_order_id=self.order, outcome=outcome, evidence=self._evidence(kind, detail)))
         self._tell_leg()
-        for alert_id in (self._unconfirmed_alert, self._cancel_alert):
+        for alert_id in (unconfirmed_id(self.order), uncancelled_id(self.order)):
             self._explain(alert_id, f"the order has ended: {detail}")
         if isinstance(outcome, Rejected) and any(word in outcome.code for word in ABOUT_HOLDINGS):
             self._trigger_sweep(SweepTrigger.REJECTION, f"{self.order}: {outcome.code}")
@@ -507,7 +508,7 @@ class OrderActor(TradingActor):
                     self._send_cancel(state, self.context.recorder.journal.last_lsn)
                     self._alert_cancel(state)
             case "unconfirmed", Sent():
-                self._alert_unconfirmed(state)
+                self._raise(unconfirmed(state, self.now_ns()))
             case "missing", Sent() | Acknowledged() | Done():
                 self._fills_missing(state)
             case _:
@@ -522,14 +523,6 @@ class OrderActor(TradingActor):
 
     # ---- alerts -------------------------------------------------------------------------------------------
 
-    @property
-    def _unconfirmed_alert(self) -> AlertId:
-        return AlertId(f"order_unconfirmed:{self.order}")
-
-    @property
-    def _cancel_alert(self) -> AlertId:
-        return AlertId(f"cancel_unconfirmed:{self.order}")
-
     def _explain(self, alert_id: AlertId, by: str) -> None:
         if alert_id in self.alerted or alert_id in self.ledger.alerts:
             self.alerted.discard(alert_id)
@@ -541,41 +534,15 @@ class OrderActor(TradingActor):
         left_seconds = max(0.0, self.account.orders.unconfirmed_alert_seconds - waited_seconds)
         self.after(left_seconds, Tick(name=UNCONFIRMED), key=UNCONFIRMED)
 
-    def _alert_unconfirmed(self, state: Sent) -> None:
-        waited = (self.now_ns() - state.sent_at_ns) // 1_000_000_000
-        text = f"was sent {waited} s ago and the venue has not said whether it exists; the runtime goes on asking"
-        self._alert(self._unconfirmed_alert, text, state)
-
     def _alert_cancel(self, state: Sent | Acknowledged) -> None:
-        if state.cancel is None or self._cancel_alert in self.alerted:
+        if state.cancel is None or uncancelled_id(self.order) in self.alerted:
             return
-        waited_ns = self.now_ns() - state.cancel.requested_at_ns
-        if waited_ns >= self.account.orders.unconfirmed_alert_seconds * 1e9:
-            text = f"was to be cancelled {waited_ns // 1_000_000_000} s ago ({state.cancel.reason}) and may still trade"
-            self._alert(self._cancel_alert, f"{text}; the runtime goes on cancelling", state)
+        if self.now_ns() - state.cancel.requested_at_ns >= self.account.orders.unconfirmed_alert_seconds * 1e9:
+            self._raise(uncancelled(state, self.now_ns()))
 
-    def _alert(self, alert_id: AlertId, text: str, state: Sent | Acknowledged) -> None:
-        self.alerted.add(alert_id)
-        self.context.ref(Paths.ALERTS).tell(
-            Raise(
-                alert=Alert(
-                    alert_id=alert_id,
-                    kind=AlertKind.ORDER_UNCONFIRMED,
-                    severity=Severity.CRITICAL,
-                    message=f"Order {self.order} {text}; it counts as open",
-                    diagnosis="",
-                    evidence=(
-                        ("order", self.order),
-                        ("venue order id", state.venue_order_id or "unknown"),
-                        ("last known", msgspec.json.encode(state.knowledge).decode()),
-                    ),
-                    opened_at_ns=self.now_ns(),
-                    account=state.terms.account,
-                    strategy=state.terms.strategy,
-                    instrument=state.terms.instrument,
-                )
-            )
-        )
+    def _raise(self, alert: Alert) -> None:
+        self.alerted.add(alert.alert_id)
+        self.context.ref(Paths.ALERTS).tell(Raise(alert=alert))
 
     def _fills_missing(self, state: Sent | Acknowledged | Done) -> None:
         if isinstance(state, Done):
