@@ -31,6 +31,8 @@ AGAIN, CADENCE, HINT = "again", "cadence", "hint"
 JOURNAL_EVERY_NS = 600_000_000_000
 HINT_SECONDS = 3.0
 NOTHING = SignedQuantity(ZERO)
+OPENING_SETTLE_SECONDS = 60.0
+"""A deposit that is just being made is in one view and not yet final in the other; nothing is traded meanwhile."""
 OPENING = AssetId("the opening")
 """Stands for all assets together, as long as there is no baseline."""
 
@@ -194,7 +196,9 @@ class WitnessActor(ConversingActor):
         if entry.fills != observed.watermark or isinstance(observed.venue, Unreadable):
             self._look_again_soon()
             return
-        if isinstance(observed.wallet, Unreadable):
+        unsettled = any(fill.execution.key.account == self.account for fill in self.ledger.unsettled.values())
+        if isinstance(observed.wallet, Unreadable) or unsettled:
+            # While a fill is in flight nobody can say whether a view has it already.
             self._look_again_soon()
             return
         venue = {held.asset: held.quantity for held in observed.venue.holdings if held.quantity}
@@ -205,7 +209,7 @@ class WitnessActor(ConversingActor):
             if wallet != venue:
                 # One of the two may only be late: a difference must survive, as every other.
                 since = self.differing_since.setdefault(OPENING, self.now_ns())
-                if self.now_ns() - since >= self.settings.witness.settle_seconds * 1e9:
+                if self.now_ns() - since >= OPENING_SETTLE_SECONDS * 1e9:
                     self._refuse_opening("venue and wallet differ", venue, wallet)
                 else:
                     self._look_again_soon()

@@ -237,7 +237,9 @@ class Table:
 
 
 def _field(name: str) -> str:
-    """The name of a field as it stands, unless it is long or would upset a terminal."""
+    """The name of a field as it stands, unless it is long, or would upset a terminal; one without letters is quoted."""
+    if not name.strip():
+        return repr(name)
     return name if name.isascii() and name.isprintable() and len(name) <= FOUND_CHARACTERS_MAX else excerpt(name)
 
 

@@ -394,6 +394,12 @@ def test_no_damage_to_a_good_line_makes_the_reader_raise(base: dict[str, object]
     well_formed(bytes(line))
 
 
+def test_an_unknown_field_without_a_name_is_named_all_the_same() -> None:
+    found = read(text({**SINGLE, "": "x"}).encode())
+    assert isinstance(found, BadIntent)
+    assert [problem.field for problem in found.problems] == ["''"]
+
+
 @pytest.mark.parametrize("base", [SINGLE, PAIR], ids=["single", "pair"])
 def test_a_line_cut_at_any_byte_is_refused(base: dict[str, object]) -> None:
     line = text(base).encode()
