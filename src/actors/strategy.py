@@ -53,6 +53,15 @@ class StrategyDesk(TradingActor):
         if known is not None:
             self._repeated(message, known)
             return
+        accounts = self.context.strategies[self.strategy].accounts
+        if intent.account not in accounts:
+            allowed = f"one of {', '.join(sorted(accounts))}"
+            text = f"strategy {self.strategy} may not use account {intent.account}; allowed is {allowed}"
+            refusal = Refused(
+                gate=Gate.WELL_FORMED, message=text, field="account", found=intent.account, allowed=allowed
+            )
+            self._refuse(intent, refusal, message)
+            return
         self.context.ref(Paths.RISK).tell(ReviewIntent(intent=intent, receipt=message.receipt, reply_to=self.actor_ref))
 
     def _repeated(self, message: Submit, known: bytes) -> None:

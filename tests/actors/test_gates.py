@@ -8,7 +8,7 @@ import trio
 from tallystick.actors.settings import StrategySettings
 from tallystick.actors.ticket import IntentRejected, Ticket
 from tallystick.model.event import IntentRefused, OperatorHalted, OperatorResumed, StrategyPaused, StrategyResumed
-from tallystick.model.identifiers import InstrumentId, StrategyName
+from tallystick.model.identifiers import AccountId, InstrumentId, StrategyName
 from tallystick.model.intent import Intent, PriceBand, Style, TimeInForce
 from tallystick.model.money import Cash, Price, Quantity
 from tallystick.model.risk_facts import Gate, RiskLimits
@@ -87,6 +87,13 @@ async def test_a_pair_beyond_the_notional_of_an_intent_is_refused(world: World) 
         await world.submit(pair(notional="45"))
     assert caught.value.refusal.gate is Gate.INTENT_NOTIONAL
     assert "at most 80" in str(caught.value)
+
+
+@scenario()
+async def test_an_account_that_the_strategy_may_not_use_is_named_with_those_it_may(world: World) -> None:
+    error = await refused(world, msgspec.structs.replace(single(), account=AccountId("polymarket:other")))
+    assert (error.refusal.field, error.refusal.found) == ("account", "polymarket:other")
+    assert ACCOUNT in str(error)
 
 
 @scenario(strategy=StrategySettings(strategy=STRATEGY, accounts=(ACCOUNT,), active_intents_maximum=2))
