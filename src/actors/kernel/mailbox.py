@@ -118,6 +118,15 @@ class Mailbox:
             self.control = deque()
         self.control.append(envelope)
 
+    def pop_control(self) -> Envelope:
+        """Takes out the next control message, and lets go of an empty lane: few actors get more than their start."""
+        control = self.control
+        assert control is not None
+        envelope = control.popleft()
+        if not control:
+            self.control = None
+        return envelope
+
     def push_supervision(self, envelope: Envelope) -> None:
         """Queues an event about a child."""
         if self.supervision is None:

@@ -39,7 +39,7 @@ def take_turn(cell: Cell, limit: int, started_at: float, ends_at: float) -> int:
     handled = 0
     while True:
         if mailbox.control:
-            _handle_control(cell, mailbox.control.popleft(), started_at)
+            _handle_control(cell, mailbox.pop_control(), started_at)
             cell.turn_ended_at = cell.system.now()
             handled += 1
         elif mailbox.supervision and cell.state in ALIVE:
