@@ -66,7 +66,7 @@ def test_the_threaded_host_follows_its_intent_to_the_end(venue: VenueProcess, tm
     assert said[0] == "1 accepted accepted"
     assert said[-2].endswith("ended ended: filled")
     name, position = said[-1].split()
-    assert (name, Decimal(position)) == ("position:", 25)
+    assert (name, Decimal(position)) == ("position:", Decimal(25))
 
 
 def test_the_async_host_awaits_its_reports(venue: VenueProcess, tmp_path: Path) -> None:
