@@ -137,6 +137,20 @@ class TreeBuilder:
         )
 
     def _strategy(self, strategy: StrategyName) -> ChildSpec:
+        # A dynamic set forgets whom it has seen end, as it must: intents come for as long as the runtime lives.
+        work = SupervisorSpec(
+            strategy="simple_one_for_one",
+            intensity=20,
+            period_seconds=60,
+            children=(
+                ChildSpec(
+                    id="work",
+                    factory=lambda kind, *arguments: kind(self.context, *arguments),
+                    restart="transient",
+                    mailbox=UNBOUNDED,
+                ),
+            ),
+        )
         commands = LaneRule(message_types=(Submit,), capacity=COMMANDS, overflow="refuse")
         return ChildSpec(
             id=strategy,
@@ -144,7 +158,7 @@ class TreeBuilder:
                 intensity=5,
                 period_seconds=60,
                 children=(
-                    ChildSpec(id="work", factory=SupervisorSpec(intensity=20, period_seconds=60)),
+                    ChildSpec(id="work", factory=work),
                     ChildSpec(
                         id="desk",
                         factory=lambda: StrategyDesk(self.context, strategy),
@@ -179,5 +193,4 @@ class TreeBuilder:
         found = self.context.find(f"{Paths.strategy(work.strategy, 'work')}/{name}")
         if found is not None:
             return found
-        spec = ChildSpec(id=name, factory=kind, args=(self.context, *arguments), restart="transient", mailbox=UNBOUNDED)
-        return self.context.system.spawn_spec(spec, under)
+        return self.context.system.spawn_from_template(under, name, kind, *arguments)
