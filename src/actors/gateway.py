@@ -41,6 +41,8 @@ from .quota import Quota
 
 HEARTBEAT, RECHECK = "heartbeat", "recheck"
 CLOCK_CHECK_SECONDS = 600
+USER_AGENT = ("user-agent", "tallystick")
+CONTENT_TYPE = ("content-type", "application/json")
 CLOSE_SECONDS = 1.0
 
 
@@ -83,8 +85,9 @@ class GatewayActor(TradingActor):
 
     def on_start(self) -> None:
         self.context.ref(Paths.account(self.account, "desk")).tell(GatewayDown())
-        transport = SeamTransport(self.context.connect, connections_maximum=self.settings.gateway.concurrency_maximum)
-        self.client = httpx.AsyncClient(transport=transport, timeout=self.settings.gateway.timeout_seconds)
+        self.transport = SeamTransport(
+            self.context.connect, connections_maximum=self.settings.gateway.concurrency_maximum
+        )
         self.start_task(self._hold_connections, name="connections")
         self.start_task(self._become_ready, name="become ready")
 
@@ -94,7 +97,7 @@ class GatewayActor(TradingActor):
             await trio.sleep_forever()
         finally:
             with trio.move_on_after(CLOSE_SECONDS, shield=True):
-                await self.client.aclose()
+                await self.transport.aclose()
 
     # ---- becoming ready -----------------------------------------------------------------------------------
 
@@ -290,16 +293,18 @@ class GatewayActor(TradingActor):
 
     async def _once(self, request: Request) -> Reply:
         headers = self.dialect.authenticate(request, self.now_ns()) if request.authenticated else ()
-        url = self.settings.service(request.service) + request.path
+        # The transport alone: a client's redirects, cookies and defaults are nothing that an order should meet.
+        message = httpx.Request(
+            request.method,
+            self.settings.service(request.service) + request.path,
+            params=list(request.query) if request.query else None,
+            headers=[USER_AGENT, CONTENT_TYPE, *headers] if request.body else [USER_AGENT, *headers],
+            content=request.body or None,
+        )
         try:
             with trio.fail_after(self.settings.gateway.timeout_seconds):
-                answer = await self.client.request(
-                    request.method,
-                    url,
-                    params=list(request.query) if request.query else None,
-                    headers=[("content-type", "application/json"), *headers] if request.body else list(headers),
-                    content=request.body or None,
-                )
+                answer = await self.transport.handle_async_request(message)
+                body = await answer.aread()
         except (httpcore.ConnectError, httpcore.ConnectTimeout, httpcore.PoolTimeout) as error:
             return TransportFailure(why=f"not connected: {error}", sent=False, at_ns=self.now_ns())
         except trio.TooSlowError:
@@ -310,7 +315,7 @@ class GatewayActor(TradingActor):
         return Answer(
             status=answer.status_code,
             headers=tuple((name.lower(), value) for name, value in answer.headers.items()),
-            body=answer.content,
+            body=body,
             received_at_ns=self.now_ns(),
         )
 
