@@ -5,7 +5,7 @@ from pathlib import Path
 from ..model.alert import Alert
 from ..model.bracket import PairOutcome
 from ..model.truth import Seen, Truth, View
-from ..testing.day import DayPlan
+from ..testing.day import STRATEGY, DayPlan
 from ..testing.day_record import DayRecord, cash_of, money_of
 from ..testing.day_run import DayRun
 from .alerts import EvidenceItem
@@ -192,7 +192,8 @@ def show(found: DayView, plan: DayPlan, record: DayRecord, screen: Screen) -> No
         ]
     )
     screen.line()
-    screen.line(f"Look into it:  tallystick timeline {found.store}")
+    screen.line(f"Look into it:  tallystick truth {found.store}")
+    screen.line(f"               tallystick timeline {STRATEGY} --store {found.store}")
 
 
 def _agreement(row: TruthRow) -> str:
