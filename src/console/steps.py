@@ -1,5 +1,6 @@
 """A sequence of entries as steps: times relative to the first, gaps shown, what surrounds them kept apart."""
 
+import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -17,6 +18,8 @@ SLACK_NS = 1_000_000
 """Messages are timed by the system's clock and entries by the machine's: so far they may be apart without meaning."""
 
 _ARROW = "→"
+_NUMBER = re.compile(r" #\d+")
+"""Requests are numbered; two of one kind differ by it alone."""
 
 
 class Step(View, frozen=True):
@@ -117,12 +120,12 @@ def _gap(before: Entry, entry: Entry, first_ns: int, gap_ns: int) -> Iterable[St
 
 
 def show_steps(steps: tuple[Step, ...], screen: Screen, *, bodies: bool) -> None:
-    """The sequence for people, one line a step; with `bodies` the facts below it."""
+    """The sequence for people, one line a step; with `bodies` the facts below it, and nothing folded together."""
     if not steps:
         screen.line("nothing is journalled of it")
         return
     screen.line(f"from {short_instant(steps[0].at)} UTC", "dim")
-    for step in steps:
+    for step in steps if bodies else folded(steps):
         if step.lane is Lane.GAP:
             screen.line(f"{'':>12}  {'':>8}  ··· {step.text}", "dim")
             continue
@@ -135,6 +138,39 @@ def show_steps(steps: tuple[Step, ...], screen: Screen, *, bodies: bool) -> None
         if bodies:
             for name, value in step.detail.items():
                 screen.line(f"{'':>24}{name}: {_cut(value)}", "dim")
+
+
+def folded(steps: Iterable[Step]) -> Iterable[Step]:
+    """The steps with repeated questions told once: a resting order is in every sweep, and nothing comes of most."""
+    asked: set[str] = set()
+    repeated: list[Step] = []
+    gap: Step | None = None
+    for step in steps:
+        if step.lane is Lane.GAP and not step.text.startswith("another run"):
+            gap = step
+            continue
+        name = _NUMBER.sub("", step.text)
+        question = step.lane is Lane.WIRE and name.startswith("rest: GET ")
+        if question and name in asked:
+            repeated.append(step)
+            gap = None
+            continue
+        yield from _repetition(repeated, len(asked))
+        repeated = []
+        if gap is not None:
+            yield gap
+            gap = None
+        asked = {*asked, name} if question else set()
+        yield step
+    yield from _repetition(repeated, len(asked))
+
+
+def _repetition(repeated: list[Step], steps_each: int) -> Iterable[Step]:
+    if repeated:
+        times = (len(repeated) + steps_each - 1) // steps_each
+        plural = "time" if times == 1 else "times"
+        text = f"asked the same {times} {plural} more, until +{repeated[-1].after_seconds[:-3]}"
+        yield msgspec.structs.replace(repeated[-1], lane=Lane.GAP, text=text)
 
 
 def _place(step: Step) -> str:
