@@ -11,6 +11,7 @@ import json
 import multiprocessing
 import random
 import resource
+import statistics
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -26,7 +27,7 @@ TELLS = 200_000
 ASKS = 5_000
 STARTS = 20_000
 THREAD_STARTS = 500
-REPEATS = 3
+REPEATS = 5
 UNBOUNDED = MailboxSpec(capacity=None)
 
 
@@ -131,9 +132,9 @@ class ThreadProducer(pykka.ThreadingActor):
             tell(Ping(number))
 
 
-def best_of(measure: Callable[[], float]) -> float:
-    """The quickest of some repetitions: the least disturbed by the machine's other work."""
-    return min(measure() for _ in range(REPEATS))
+def median_of_repeats(measure: Callable[[], float]) -> float:
+    """The median of some repetitions: neither the machine's worst moment nor its best."""
+    return statistics.median(measure() for _ in range(REPEATS))
 
 
 def in_system(body: Callable[[ActorSystem], Any]) -> float:
@@ -286,27 +287,27 @@ def run() -> Iterator[dict[str, Any]]:
     micro = 1e6
     yield result(
         "kernel: tell between actors, traced",
-        best_of(lambda: in_system(tell_seconds)) * micro,
+        median_of_repeats(lambda: in_system(tell_seconds)) * micro,
         "us/message",
-        best_of(pykka_tell_seconds) * micro,
+        median_of_repeats(pykka_tell_seconds) * micro,
     )
     yield result(
         "kernel: ask between actors",
-        best_of(lambda: in_system(request_seconds)) * micro,
+        median_of_repeats(lambda: in_system(request_seconds)) * micro,
         "us/ask",
-        best_of(pykka_actor_ask_seconds) * micro,
+        median_of_repeats(pykka_actor_ask_seconds) * micro,
     )
     yield result(
         "kernel: ask from outside the actors",
-        best_of(lambda: in_system(ask_seconds)) * micro,
+        median_of_repeats(lambda: in_system(ask_seconds)) * micro,
         "us/ask",
-        best_of(pykka_ask_seconds) * micro,
+        median_of_repeats(pykka_ask_seconds) * micro,
     )
     yield result(
         "kernel: start an actor",
-        best_of(lambda: in_system(start_seconds)) * micro,
+        median_of_repeats(lambda: in_system(start_seconds)) * micro,
         "us/actor",
-        best_of(pykka_start_seconds) * micro,
+        median_of_repeats(pykka_start_seconds) * micro,
     )
     yield result(
         "kernel: memory of an idle actor",
