@@ -118,6 +118,7 @@ async def test_a_slice_held_past_the_deadline_is_withdrawn(world: World) -> None
 async def test_a_refusal_that_comes_after_the_deadline_changes_nothing(world: World) -> None:
     world.delay(OrderRefused, 10)
     await world.network.go_down()
+    await world.until(lambda: world.ledger.account(world.settings.account).state == "degraded")
     world.network.come_back()
     await world.live()
     world.delay(PlaceOrder, 0.2)
