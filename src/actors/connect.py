@@ -127,6 +127,22 @@ class _Body(httpx.AsyncByteStream):
         await self._response.aclose()
 
 
+class _OnePart:
+    """A request's body. No generator: a cancelled exchange would leave one half-way, for the collector to stumble on."""
+
+    def __init__(self, content: bytes) -> None:
+        self._left: bytes | None = content
+
+    def __aiter__(self) -> "_OnePart":
+        return self
+
+    async def __anext__(self) -> bytes:
+        part, self._left = self._left, None
+        if part is None:
+            raise StopAsyncIteration
+        return part
+
+
 class SeamTransport(httpx.AsyncBaseTransport):
     """httpx over the seam. Connections are kept for as long as the peer keeps them.
 
@@ -155,7 +171,7 @@ class SeamTransport(httpx.AsyncBaseTransport):
                 method=request.method,
                 url=url,
                 headers=request.headers.raw,
-                content=request.stream,
+                content=_OnePart(await request.aread()),
                 extensions=_timeouts(request.extensions),
             )
         )
