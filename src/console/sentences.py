@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from ..model.event import (
     AccountChanged,
+    AlertAcknowledged,
     AlertClosed,
     AlertOpened,
     BracketClosing,
@@ -20,12 +21,14 @@ from ..model.event import (
     FillRecorded,
     FillSettled,
     ForeignOrderSeen,
+    HoldingAdopted,
     InstrumentLearned,
     IntentAccepted,
     IntentEnded,
     IntentRefused,
     MessagesTraced,
     OpeningAdopted,
+    OperatorCommanded,
     OperatorHalted,
     OperatorResumed,
     OrderAcknowledged,
@@ -46,6 +49,7 @@ from ..model.event import (
 from ..model.event import Event as ModelEvent
 from ..model.fill import Fill
 from ..model.intent import AnyIntent, PairIntent
+from ..model.operator import described
 from ..model.order import OrderTerms
 from ..model.outcome import (
     CancelAlreadyCancelled,
@@ -60,6 +64,7 @@ from ..model.outcome import (
     Rejected,
 )
 from ..model.traced import TracedMessage
+from ..model.truth import Absent, Seen, Truth, Unavailable, View
 from ..store import AuditRecord, Direction, Dropped, Event
 from .order_view import outcome_name
 from .text import amount, instant, short_instant, short_span, span
@@ -187,10 +192,32 @@ def _event(event: ModelEvent) -> Words:
         case AlertOpened(alert=alert):
             diagnosis = f" ({alert.diagnosis})" if alert.diagnosis else ""
             return f"alert {alert.severity} {alert.kind}{diagnosis}: {alert.message}", alert.evidence
+        case AlertAcknowledged():
+            note = f": {event.note}" if event.note else ""
+            return f"alert {event.alert_id} acknowledged by {event.by}{note}", ()
         case AlertClosed():
             return f"alert {event.state} by {event.by}", event.evidence
+        case OperatorCommanded():
+            note = f": {event.note}" if event.note else ""
+            return f"{event.operator} asked to {described(event.command)}{note}", (("command", event.command_id),)
+        case HoldingAdopted():
+            text = f"{amount(event.quantity)} {event.asset} adopted into the book of {event.account} by {event.by}"
+            return f"{text}: {event.note}", _views(event.truth)
         case _:
             return _runtime_event(event), ()
+
+
+def _views(truth: Truth) -> tuple[tuple[str, str], ...]:
+    def seen(view: View) -> str:
+        match view:
+            case Seen():
+                return f"{amount(view.quantity)} as of {instant(view.as_of_ns)} ({view.stamp})"
+            case Unavailable():
+                return f"unavailable: {view.why}"
+            case Absent():
+                return "no such view"
+
+    return ("book before", amount(truth.book.matched)), ("venue", seen(truth.venue)), ("wallet", seen(truth.wallet))
 
 
 def _intent_event(

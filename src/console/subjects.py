@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from ..model.event import (
     AccountChanged,
+    AlertAcknowledged,
     AlertClosed,
     AlertOpened,
     BracketClosing,
@@ -17,10 +18,12 @@ from ..model.event import (
     FillRecorded,
     FillSettled,
     ForeignOrderSeen,
+    HoldingAdopted,
     IntentAccepted,
     IntentEnded,
     IntentRefused,
     OpeningAdopted,
+    OperatorCommanded,
     OperatorHalted,
     OperatorResumed,
     ReconciliationEnded,
@@ -33,6 +36,19 @@ from ..model.event import (
 from ..model.event import Event as ModelEvent
 from ..model.fill import FillKey
 from ..model.identifiers import AccountId, AlertId, ClientOrderId, IntentId, StrategyName, VenueOrderId
+from ..model.operator import (
+    AcknowledgeAlert,
+    AdoptHolding,
+    CancelAll,
+    Command,
+    EndOrder,
+    Halt,
+    LiftHalt,
+    PauseStrategy,
+    Reconcile,
+    ResolveAlert,
+    ResumeStrategy,
+)
 from ..model.transition import order_of
 from ..store import AuditRecord, Event
 
@@ -80,14 +96,23 @@ class Subjects:
                 found = Subject(alert.strategy, account=alert.account)
                 self._alerts[alert.alert_id] = found
                 return found
-            case AlertClosed():
+            case AlertAcknowledged() | AlertClosed():
                 return self._alerts.get(event.alert_id, NOBODY)
             case StrategyPaused() | StrategyResumed():
                 return Subject(event.strategy)
             case ForeignOrderSeen():
                 return Subject(account=event.account, venue_order_id=event.venue_order_id)
-            case AccountChanged() | OpeningAdopted() | StreamGap() | OperatorHalted() | OperatorResumed():
+            case (
+                AccountChanged()
+                | OpeningAdopted()
+                | HoldingAdopted()
+                | StreamGap()
+                | OperatorHalted()
+                | OperatorResumed()
+            ):
                 return Subject(account=event.account)
+            case OperatorCommanded(command=command):
+                return self._asked(command)
             case ReconciliationEnded(record=record):
                 return Subject(account=record.account)
             case TruthCompared(truth=truth):
@@ -99,3 +124,14 @@ class Subjects:
                 return NOBODY if order is None else self._orders.get(order, Subject(order=order))
             case _:
                 return NOBODY
+
+    def _asked(self, command: Command) -> Subject:
+        match command:
+            case AcknowledgeAlert() | ResolveAlert():
+                return self._alerts.get(command.alert_id, NOBODY)
+            case PauseStrategy() | ResumeStrategy():
+                return Subject(command.strategy)
+            case EndOrder(client_order_id=order):
+                return self._orders.get(order, Subject(order=order))
+            case Halt() | LiftHalt() | CancelAll() | Reconcile() | AdoptHolding():
+                return Subject(account=command.account)

@@ -7,9 +7,12 @@ import typer
 
 from ..model.event import (
     AccountChanged,
+    AlertAcknowledged,
     AlertClosed,
     AlertOpened,
     FillConflict,
+    HoldingAdopted,
+    OperatorCommanded,
     OperatorHalted,
     OperatorResumed,
     ReconciliationEnded,
@@ -18,6 +21,7 @@ from ..model.event import (
     StreamGap,
 )
 from ..model.identifiers import AccountId
+from ..model.operator import CancelAll, Halt, LiftHalt
 from ..store import Entry, Event
 from .errors import Refusal
 from .exit_codes import ExitCode
@@ -68,9 +72,19 @@ def _is_context(event: Event, subject: Subject, accounts: set[AccountId]) -> boo
             # Every minute has its reconciliation; only those that found something tell a story.
             changed = bool(record.fills_recovered or record.orders_corrected or record.foreign_orders)
             return subject.account in accounts and (changed or not record.complete)
-        case AccountChanged() | StreamGap() | OperatorHalted() | OperatorResumed() | FillConflict():
+        case OperatorCommanded(command=Halt(account=None) | LiftHalt(account=None) | CancelAll(account=None)):
+            return True
+        case (
+            AccountChanged()
+            | StreamGap()
+            | OperatorCommanded()
+            | OperatorHalted()
+            | OperatorResumed()
+            | HoldingAdopted()
+            | FillConflict()
+        ):
             return subject.account in accounts
-        case AlertOpened() | AlertClosed():
+        case AlertOpened() | AlertAcknowledged() | AlertClosed():
             return subject.strategy is None and subject.account in accounts
         case _:
             return False

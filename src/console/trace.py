@@ -7,6 +7,7 @@ import typer
 
 from ..model.event import (
     AccountChanged,
+    AlertAcknowledged,
     AlertClosed,
     AlertOpened,
     FillRecorded,
@@ -158,7 +159,7 @@ class Gatherer:
                     return False
                 self._alerts.add(alert.alert_id)
                 return True
-            case AlertClosed():
+            case AlertAcknowledged() | AlertClosed():
                 return event.alert_id in self._alerts
             case ReconciliationEnded(record=record):
                 corrected = target.orders.keys() & set(record.orders_corrected)

@@ -14,14 +14,17 @@ from .fill import Fill, FillKey, Known, Settlement
 from .identifiers import (
     AccountId,
     AlertId,
+    AssetId,
     ClientOrderId,
+    CommandId,
     IntentId,
     StrategyName,
     VenueOrderId,
 )
 from .instrument import Instrument
 from .intent import AnyIntent
-from .money import Quantity
+from .money import Quantity, SignedQuantity
+from .operator import Command, Operator
 from .order import OrderTerms
 from .outcome import CancelOutcome, Evidence, Outcome
 from .report import Holding
@@ -301,6 +304,45 @@ class StrategyResumed(Event, frozen=True):
     by: str
 
 
+class OperatorCommanded(Event, frozen=True):
+    """An operator asked for it. The events of what it changes are in the same commit, right after this one.
+
+    `command_id` makes it idempotent; `at_ns` is when the runtime decided, UTC nanoseconds.
+    """
+
+    kind: ClassVar[str] = "operator_commanded"
+    command_id: CommandId
+    operator: Operator
+    command: Command
+    note: str
+    at_ns: int
+
+
+class AlertAcknowledged(Event, frozen=True):
+    """Somebody looks after it; it stays open until a fact or an operator closes it."""
+
+    kind: ClassVar[str] = "alert_acknowledged"
+    alert_id: AlertId
+    by: str
+    note: str
+
+
+class HoldingAdopted(Event, frozen=True):
+    """An operator took a difference between the views and the book into the book: never a fill, of no strategy.
+
+    The book changes by `quantity`. `truth` is the evidence: the book as it was, and the views with their as-of.
+    """
+
+    kind: ClassVar[str] = "holding_adopted"
+    command_id: CommandId
+    account: AccountId
+    asset: AssetId
+    quantity: SignedQuantity
+    truth: Truth
+    by: str
+    note: str
+
+
 class OperatorHalted(Event, frozen=True):
     """New orders stop for the account (or for all, with None); cancels go on."""
 
@@ -363,6 +405,9 @@ EVENTS: tuple[type[Event], ...] = (
     AlertClosed,
     StrategyPaused,
     StrategyResumed,
+    OperatorCommanded,
+    AlertAcknowledged,
+    HoldingAdopted,
     OperatorHalted,
     OperatorResumed,
     MessagesTraced,

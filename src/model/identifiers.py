@@ -29,6 +29,8 @@ TradeId = NewType("TradeId", str)
 
 AlertId = NewType("AlertId", str)
 SweepId = NewType("SweepId", str)
+CommandId = NewType("CommandId", str)
+"""Given by whoever sends an operator's command; the same one again is carried out once."""
 
 INTENT_ID_LENGTH_MAX = 64
 

@@ -16,6 +16,7 @@ from .alert import Alert, AlertState
 from .bracket import CloseReason, Decision
 from .event import (
     AccountChanged,
+    AlertAcknowledged,
     AlertClosed,
     AlertOpened,
     BracketClosing,
@@ -28,12 +29,14 @@ from .event import (
     FillRecorded,
     FillSettled,
     ForeignOrderSeen,
+    HoldingAdopted,
     InstrumentLearned,
     IntentAccepted,
     IntentEnded,
     IntentRefused,
     MessagesTraced,
     OpeningAdopted,
+    OperatorCommanded,
     OperatorHalted,
     OperatorResumed,
     OrderAcknowledged,
@@ -438,6 +441,8 @@ class Ledger:
                 for holding in event.holdings:
                     self._change(event.account, holding.asset, holding.quantity, _booked)
                 self.accounts[event.account] = msgspec.structs.replace(self.account(event.account), opened=True)
+            case HoldingAdopted():
+                self._change(event.account, event.asset, event.quantity, _booked)
             case ReconciliationEnded():
                 account, record = event.record.account, event.record
                 known = self.account(account)
@@ -452,6 +457,10 @@ class Ledger:
                 self.truths[event.truth.account, event.truth.asset] = event.truth
             case AlertOpened():
                 self.alerts[event.alert.alert_id] = event.alert
+            case AlertAcknowledged():
+                alert = self.alerts.get(event.alert_id)
+                if alert is not None and alert.state.is_open:
+                    self.alerts[event.alert_id] = msgspec.structs.replace(alert, state=AlertState.ACKNOWLEDGED)
             case AlertClosed():
                 self._close_alert(event, at_ns)
             case StrategyPaused():
@@ -470,7 +479,7 @@ class Ledger:
                     self.accounts[account] = msgspec.structs.replace(
                         found, state=AccountState.RECOVERING, reason="the runtime started"
                     )
-            case RuntimeStopped() | ForeignOrderSeen() | FillConflict() | MessagesTraced():
+            case RuntimeStopped() | ForeignOrderSeen() | FillConflict() | MessagesTraced() | OperatorCommanded():
                 pass  # facts for people; no live state hangs on them
             case _:
                 raise TypeError(f"the ledger has no rule for {event.kind}: add one where it is folded")

@@ -9,7 +9,8 @@
 | outbox         | client order id                  | the exact signed bytes          | OrderSubmitted |
 | intents        | strategy, intent id              | digest of the intent's content  | IntentAccepted |
 | intent_ends    | strategy, intent id              | the terminal event              | IntentEnded |
-| alerts         | alert id                         | state                           | AlertOpened, AlertClosed |
+| alerts         | alert id                         | state           | AlertOpened, AlertAcknowledged, AlertClosed |
+| commands       | command id                       | who asked for what, and when    | OperatorCommanded |
 
 `fills` is the ledger of processed executions: exact and for ever (law L5). Parts of a key are joined by a zero byte.
 """
@@ -23,12 +24,14 @@ import msgspec
 from ..model.alert import AlertState
 from ..model.event import (
     EVENTS,
+    AlertAcknowledged,
     AlertClosed,
     AlertOpened,
     FillRecorded,
     FillSettled,
     IntentAccepted,
     IntentEnded,
+    OperatorCommanded,
     OrderSubmitted,
     SliceComputed,
 )
@@ -48,11 +51,13 @@ OUTBOX = "outbox"
 INTENTS = "intents"
 INTENT_ENDS = "intent_ends"
 ALERTS = "alerts"
-TABLES = (FILLS, SETTLEMENTS, ORDERS, ORDER_NAMES, OUTBOX, INTENTS, INTENT_ENDS, ALERTS)
+COMMANDS = "commands"
+TABLES = (FILLS, SETTLEMENTS, ORDERS, ORDER_NAMES, OUTBOX, INTENTS, INTENT_ENDS, ALERTS, COMMANDS)
 
 _encode = msgspec.msgpack.Encoder().encode
 decode_execution = msgspec.msgpack.Decoder(Execution).decode
 decode_end = msgspec.msgpack.Decoder(IntentEnded).decode
+decode_command = msgspec.msgpack.Decoder(OperatorCommanded).decode
 decode_terms = msgspec.msgpack.Decoder(OrderTerms).decode
 
 
@@ -117,8 +122,16 @@ def _opened(event: AlertOpened) -> tuple[IndexPut, ...]:
     return (IndexPut(ALERTS, event.alert.alert_id, AlertState.OPEN.encode()),)
 
 
+def _acknowledged(event: AlertAcknowledged) -> tuple[IndexPut, ...]:
+    return (IndexPut(ALERTS, event.alert_id, AlertState.ACKNOWLEDGED.encode()),)
+
+
 def _closed(event: AlertClosed) -> tuple[IndexPut, ...]:
     return (IndexPut(ALERTS, event.alert_id, event.state.encode()),)
+
+
+def _commanded(event: OperatorCommanded) -> tuple[IndexPut, ...]:
+    return (IndexPut(COMMANDS, event.command_id, _encode(event)),)
 
 
 _ROWS: dict[type[Event], Callable[[Any], tuple[IndexPut, ...]]] = {
@@ -129,7 +142,9 @@ _ROWS: dict[type[Event], Callable[[Any], tuple[IndexPut, ...]]] = {
     IntentAccepted: _accepted,
     IntentEnded: _ended,
     AlertOpened: _opened,
+    AlertAcknowledged: _acknowledged,
     AlertClosed: _closed,
+    OperatorCommanded: _commanded,
 }
 """By class and not by comparing with one class after the other: every event that is recorded comes through here."""
 
