@@ -38,11 +38,11 @@ class DataApi:
         wallet = _wallet(query)
         status = query.get("status", "OPEN").upper()
         conditions = _conditions(query)
+        held = self._history.positions(wallet, until_ms)
         rows = [
             position
-            for position in self._history.positions(wallet, until_ms)
-            if (not conditions or position.market.condition_id in conditions)
-            and _has_status(position, status, self._history.positions(wallet, until_ms))
+            for position in held
+            if (not conditions or position.market.condition_id in conditions) and _has_status(position, status, held)
         ]
         order = query.get("sort_by") or query.get("sortBy")
         if order is not None:
