@@ -6,8 +6,6 @@ A fill that the venue's history has and the log lacks is alerted as dropped, and
 alert as explained. Any other drift pauses the strategies of the account until an operator resolves it.
 """
 
-from collections.abc import Sequence
-
 from ..model.account import SweepTrigger
 from ..model.alert import Alert, AlertKind, Severity
 from ..model.event import OpeningAdopted, TruthCompared
@@ -19,13 +17,12 @@ from ..model.timestamps import rfc3339
 from ..model.truth import Absent, BookView, Diagnosis, Seen, Truth, Unavailable, View
 from ..model.value import Value
 from ..store.records import FILLS, fill_row
-from ..venues.port import Reply, TransportFailure
 from .context import Context, Paths
-from .exchange import ConversingActor
 from .fill_log import dropped_fill_alert, stalled_alert_id
 from .kernel import TaskDone, handles
 from .messages import CompareNow, Explain, OpeningKnown, PauseStrategy, Raise, Sweep
 from .settings import OpeningPolicy
+from .views import Observed, ObservingActor, view_of
 
 AGAIN, CADENCE, HINT = "again", "cadence", "hint"
 JOURNAL_EVERY_NS = 600_000_000_000
@@ -37,18 +34,6 @@ OPENING = AssetId("the opening")
 """Stands for all assets together, as long as there is no baseline."""
 
 
-class Observed(Value, frozen=True):
-    """Both views at one fill watermark; None where the account has no such view.
-
-    `before` are the books as they were when the reading began: all that a reading is worth while fills never pause.
-    """
-
-    venue: HoldingsPage | Unreadable
-    wallet: HoldingsPage | Unreadable | None
-    watermark: int
-    before: dict[AssetId, BookView]
-
-
 class Diagnosed(Value, frozen=True):
     """What the venue's history has and the log lacks, for assets whose drift has settled."""
 
@@ -57,7 +42,7 @@ class Diagnosed(Value, frozen=True):
     unreadable: str
 
 
-class WitnessActor(ConversingActor):
+class WitnessActor(ObservingActor):
     """One account's position truth."""
 
     def __init__(self, context: Context, account: AccountId) -> None:
@@ -95,7 +80,7 @@ class WitnessActor(ConversingActor):
         if not self.context.connection(self.account).gateway_ready:
             return
         self.busy = True
-        self.start_task(self._observe, name="observe")
+        self.start_task(self.observe, name="observe")
 
     @handles(TaskDone)
     def _done(self, message: TaskDone) -> None:
@@ -140,54 +125,6 @@ class WitnessActor(ConversingActor):
                 Severity.WARNING,
             )
 
-    # ---- reading ------------------------------------------------------------------------------------------
-
-    def _instruments(self) -> tuple[InstrumentId, ...]:
-        venue = self.settings.venue
-        return tuple(sorted(name for name, found in self.ledger.instruments.items() if found.venue == venue))
-
-    async def _observe(self) -> Observed:
-        """Read both views; a fill that came in between makes them views of two watermarks, so read again."""
-        instruments = self._instruments()
-        attempt = 0
-        while True:
-            attempt += 1
-            watermark = self.ledger.account(self.account).fills
-            before = {asset: book for (account, asset), book in self.ledger.holdings.items() if account == self.account}
-            venue = await self._read_venue(instruments)
-            wallet = await self._read_wallet(instruments)
-            if self.ledger.account(self.account).fills == watermark or attempt >= self.settings.witness.read_attempts:
-                return Observed(venue=venue, wallet=wallet, watermark=watermark, before=before)
-
-    async def _read_venue(self, instruments: Sequence[InstrumentId]) -> HoldingsPage | Unreadable:
-        holdings: list[Holding] = []
-        cursor: str | None = None
-        while True:
-            replies = await self.requests(self.dialect.list_holdings(instruments, cursor))
-            page = self.dialect.read_holdings(replies)
-            if isinstance(page, Unreadable):
-                return page
-            if page.refused:
-                return Unreadable(why=f"{len(page.refused)} rows of the venue's view could not be read")
-            holdings += page.holdings
-            cursor = page.next_cursor
-            if cursor is None:
-                return HoldingsPage(
-                    holdings=tuple(holdings), as_of_ns=page.as_of_ns, stamp=page.stamp, exhaustive=page.exhaustive
-                )
-
-    async def _read_wallet(self, instruments: Sequence[InstrumentId]) -> HoldingsPage | Unreadable | None:
-        asks = self.dialect.wallet_head()
-        if asks is None:
-            return None
-        head: Reply = await self.request(asks)
-        if isinstance(head, TransportFailure):
-            return Unreadable(why=head.why)
-        balances = self.dialect.wallet_balances(head, instruments)
-        if isinstance(balances, Unreadable):
-            return balances
-        return self.dialect.read_wallet(head, await self.request(balances), instruments)
-
     # ---- the opening --------------------------------------------------------------------------------------
 
     def _open(self, observed: Observed) -> None:
@@ -215,14 +152,12 @@ class WitnessActor(ConversingActor):
                     self._look_again_soon()
                 return
         cash = self.dialect.settlement_asset
-        positions = sorted(asset for asset in venue if asset != cash)
+        # What an operator has adopted already is in the book, and asks for no rule any more.
+        positions = [asset for asset in venue if asset != cash and venue[asset] != self._matched(asset)]
         if positions and self.settings.opening is not OpeningPolicy.ADOPT:
             self._refuse_opening(f"there are positions and opening is {self.settings.opening}", venue, venue)
             return
-        baseline = {
-            asset: SignedQuantity(quantity - self.ledger.book(self.account, asset).matched)
-            for asset, quantity in venue.items()
-        }
+        baseline = {asset: SignedQuantity(quantity - self._matched(asset)) for asset, quantity in venue.items()}
         holdings = tuple(Holding(asset=asset, quantity=quantity) for asset, quantity in sorted(baseline.items()))
         self.record(
             OpeningAdopted(
@@ -238,6 +173,9 @@ class WitnessActor(ConversingActor):
         self.context.ref(Paths.account(self.account, "desk")).tell(OpeningKnown())
         self._compare(observed)
 
+    def _matched(self, asset: AssetId) -> SignedQuantity:
+        return self.ledger.book(self.account, asset).matched
+
     def _refuse_opening(
         self, why: str, venue: dict[AssetId, SignedQuantity], wallet: dict[AssetId, SignedQuantity]
     ) -> None:
@@ -252,7 +190,7 @@ class WitnessActor(ConversingActor):
             AlertId(f"opening:{self.account}"),
             AlertKind.DRIFT,
             f"{self.account}: what the account holds cannot be taken as the opening ({why}); it stays out of Live "
-            "until an operator adopts it",
+            "until an operator adopts it (tallystick adopt)",
             "opening",
             evidence,
             Severity.CRITICAL,
@@ -319,21 +257,14 @@ class WitnessActor(ConversingActor):
         return sorted(assets)
 
     def _view(self, name: str, page: HoldingsPage | Unreadable | None, asset: AssetId, now: int) -> View:
-        if page is None:
-            return Absent()
         if isinstance(page, Unreadable):
             since = self.unavailable_since.setdefault(name, now)
             self._alert_unavailable(name, since, page.why)
             return Unavailable(since_ns=since, why=page.why)
-        if self.unavailable_since.pop(name, None) is not None:
+        if page is not None and self.unavailable_since.pop(name, None) is not None:
             alert_id = AlertId(f"view_unavailable:{self.account}:{name}")
             self.context.ref(Paths.ALERTS).tell(Explain(alert_id=alert_id, by=f"the {name} can be read again"))
-        for held in page.holdings:
-            if held.asset == asset:
-                return Seen(quantity=held.quantity, as_of_ns=page.as_of_ns, stamp=page.stamp)
-        if not page.exhaustive:
-            return Unavailable(since_ns=page.as_of_ns, why=f"the {name} does not list it, and does not list everything")
-        return Seen(quantity=SignedQuantity(ZERO), as_of_ns=page.as_of_ns, stamp=page.stamp)
+        return view_of(name, page, asset, now)
 
     def _tolerance(self, asset: AssetId) -> SignedQuantity:
         instrument = self.ledger.instruments.get(InstrumentId(asset))
