@@ -442,7 +442,7 @@ def _watch(system: ActorSystem, context: Context) -> None:
             text = f"a report of executions was not processed ({letter.kind}); the next sweep reads them again"
             _alert(context, AlertKind.UNREADABLE_REPORT, f"lost_report:{context.recorder.now_ns()}", text)
 
-    system.events.subscribe(crashed)
+    system.events.subscribe(crashed, ChildTerminated)
     system.dead_letters.subscribe(lost)
 
 

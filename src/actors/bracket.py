@@ -16,7 +16,7 @@ from ..model.event import BracketClosing, BracketDecided, IntentEnded
 from ..model.intent import PairIntent
 from .context import Context, TradingActor
 from .kernel import ActorRef, StartIgnored, handles
-from .messages import Begin, CloseLeg, Deadline, IntentClosed, LegMoved, TellProgress
+from .messages import CloseLeg, Deadline, IntentClosed, LegMoved, TellProgress
 from .work import Work
 
 
@@ -41,7 +41,6 @@ class BracketActor(TradingActor):
         if entry.decision is not None:
             # Decided before a crash: only the terminal report may still be owed.
             self.state = Decided(decision=entry.decision)
-            self.actor_ref.tell(Begin())
             return
         if entry.closing is not None:
             assert isinstance(self.state, Working)
@@ -55,9 +54,9 @@ class BracketActor(TradingActor):
         wait = max(0.0, (self.pair.expires_at_ns - self.now_ns()) / 1e9)
         self.after(wait, Deadline(), key="deadline")
 
-    @handles(Begin)
-    def _begin(self, _message: Begin) -> None:
-        self._end()
+    def on_begin(self) -> None:
+        if isinstance(self.state, Decided):
+            self._end()
 
     @handles(LegMoved)
     def _leg_moved(self, message: LegMoved) -> None:

@@ -22,7 +22,6 @@ from .context import Context, Paths, TradingActor
 from .kernel import ActorRef, StartIgnored, handles
 from .messages import (
     AccountMoved,
-    Begin,
     CancelOrder,
     CheckClosing,
     CheckCoverage,
@@ -64,10 +63,8 @@ class LegActor(TradingActor):
             raise StartIgnored(f"intent {self.work.intent_id} has ended, and its terminal report is recorded")
         self.planned = bool(self._orders())
         self.closing = entry.closing is not None
-        self.actor_ref.tell(Begin())
 
-    @handles(Begin)
-    def _begin(self, _message: Begin) -> None:
+    def on_begin(self) -> None:
         if self.closing:
             self._close()
         elif self.planned:

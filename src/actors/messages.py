@@ -270,13 +270,6 @@ class Explain(Message, frozen=True):
 # ---- tasks -------------------------------------------------------------------------------------------------
 
 
-class Begin(Message, frozen=True):
-    """What an actor tells itself at its start: what may fail belongs into a handler.
-
-    A child that comes and goes and whose start fails is not started again; one whose handler fails is.
-    """
-
-
 class Tick(Message, frozen=True):
     """A timer of the receiver's own, told apart by its name."""
 

@@ -50,7 +50,6 @@ from ..venues.port import CannotExpress, Reply, Request
 from .context import Context, Paths, TradingActor
 from .kernel import handles
 from .messages import (
-    Begin,
     CancelOrder,
     Exchange,
     Exchanged,
@@ -103,10 +102,8 @@ class OrderActor(TradingActor):
             self.copies_in_doubt = 1
         if isinstance(state, Sent):
             self.placed_at = self.monotonic() - (self.now_ns() - state.sent_at_ns) / 1e9
-        self.actor_ref.tell(Begin())
 
-    @handles(Begin)
-    def _begin(self, _message: Begin) -> None:
+    def on_begin(self) -> None:
         match self.state_or_none:
             case Computed() as state:
                 self._submit(state)

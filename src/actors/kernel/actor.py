@@ -233,6 +233,14 @@ class Actor(_PykkaActor):
         An exception makes the start fail; ``raise StartIgnored`` says that the actor is not needed.
         """
 
+    def on_begin(self) -> None:
+        """Runs after ``on_start``, with the start acknowledged, before any message: the first work, which may fail.
+
+        An exception out of it is a crash as out of a handler, which a supervisor restarts; one out of ``on_start`` is
+        a failed start, which ends a dynamic child. The current message is the start itself. A start that was deferred
+        has none: whoever acknowledges it knows when.
+        """
+
     def on_stop(self, reason: ExitReason) -> None:
         """Runs last in each incarnation, at a restart and at the end; not at a kill.
 
@@ -300,6 +308,14 @@ class Actor(_PykkaActor):
         """Tells whether the actor can stop at once; a supervisor says no and stops its children first."""
         return True
 
+    def notes_start(self, cell: Cell) -> bool:
+        """Tells whether a child's start was noted on the spot; only supervisors have children."""
+        return False
+
+    def notes_end(self, cell: Cell, reason: ExitReason) -> bool:
+        """Tells whether a child's end was settled on the spot; only supervisors have children."""
+        return False
+
     def let_go(self) -> None:
         """Releases what the kernel's own actors hold, at every end of an incarnation, a kill included."""
 
@@ -323,7 +339,11 @@ class Actor(_PykkaActor):
 
     def stop(self, reason: ExitReason = NORMAL) -> None:
         """Ends this actor after everything that waits in its mailbox now, as pykka does."""
-        self._cell.push(_StopSelf(reason), _ALWAYS)
+        cell = self._cell
+        if self._current() is not None and not cell.mailbox.user:
+            cell.leave(reason)
+        else:
+            cell.push(_StopSelf(reason), _ALWAYS)
 
     def exit(self, reason: ExitReason = NORMAL) -> None:
         """Ends this actor after the current message."""

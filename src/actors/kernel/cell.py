@@ -88,6 +88,7 @@ class Cell:
         "handled",
         "incarnation",
         "instance",
+        "leaving",
         "mailbox",
         "parent",
         "path",
@@ -114,7 +115,7 @@ class Cell:
         self.ref = ActorRef(self)
         self.mailbox = Mailbox(spec.mailbox)
         self.instance: Actor | None = None
-        self.direct: dict[type, Callable[[Any, Any], Any]] = {}
+        self.direct: dict[type, Callable[[Any, Any], Any]] = _NO_HANDLERS
         self.receive: Callable[[Any, Any], Any] = _no_receive
         self.state: CellState = "new"
         self.receptive = False  # running and not suspended: user messages may be handled
@@ -126,6 +127,8 @@ class Cell:
         self.handled = 0
         self.turn_ended_at = 0.0
         self.start_deferred: Timer | None = None
+        # Why the actor ends itself once its turn finds nothing more that waits; None while it does not.
+        self.leaving: ExitReason | None = None
         # What the supervisor will be told once this incarnation's tasks have unwound; None while it lives.
         self.ending: ChildEnded | ChildStartFailed | ChildIgnored | None = None
         # The rest is made when first needed: most actors have none of it.
@@ -224,7 +227,10 @@ class Cell:
         """Tells whether another turn would handle anything."""
         mailbox = self.mailbox
         return bool(
-            mailbox.control or (mailbox.supervision and self.state in ALIVE) or (self.receptive and mailbox.user)
+            mailbox.control
+            or (mailbox.supervision and self.state in ALIVE)
+            or (self.receptive and mailbox.user)
+            or self.leaving is not None
         )
 
     # --- start ------------------------------------------------------------------------------------------------
@@ -300,7 +306,9 @@ class Cell:
         if self.parent is None:
             self.system.root_started()
         else:
-            self.parent.supervise(ChildStarted(self))
+            supervisor = self.parent.instance
+            if supervisor is None or not supervisor.notes_start(self):
+                self.parent.supervise(ChildStarted(self))
         if self.incarnation > 1:
             for watch in tuple((self.watchers or {}).values()):
                 if watch.watcher.handles(Restarted):
@@ -435,7 +443,8 @@ class Cell:
         reason = NORMAL if isinstance(ending, ChildIgnored) else ending.reason
         self.instance = None
         self.belongings = None
-        self.direct = {}
+        self.leaving = None
+        self.direct = _NO_HANDLERS
         self.receive = _no_receive
         self.mailbox.supervision = None
         self.become("down", reason)
@@ -443,8 +452,15 @@ class Cell:
         if self.parent is None:
             self.close(reason)
             self.system.root_ended(reason)
-        else:
+            return
+        supervisor = self.parent.instance
+        if type(ending) is not ChildEnded or supervisor is None or not supervisor.notes_end(self, reason):
             self.parent.supervise(ending)
+
+    def leave(self, reason: ExitReason) -> None:
+        """Ends the actor, which asks for it in its own turn, once nothing waits any more; nothing does now."""
+        self.leaving = reason
+        self.receptive = False  # ends the loop over the messages of this turn
 
     def keep_waiting_for_end(self, envelope: Envelope) -> None:
         """Answers the asker of a stop only when the incarnation has ended."""
@@ -547,7 +563,7 @@ class Cell:
             self.schedule()
         if self.traced:
             now = self.system.now()
-            self.system.trace.record(
+            self.system.trace.keep(
                 (
                     "lifecycle",
                     0,
@@ -583,6 +599,9 @@ class Cell:
             timers=owned.timers_count if owned is not None else 0,
             handled=self.handled,
         )
+
+
+_NO_HANDLERS: dict[type, Callable[[Any, Any], Any]] = {}
 
 
 def _no_receive(_instance: object, _message: object) -> None:

@@ -36,7 +36,8 @@ class ExitReason(msgspec.Struct, frozen=True, eq=True):
         return self.kind is ExitKind.NORMAL or self.kind is ExitKind.SHUTDOWN
 
     def __str__(self) -> str:
-        return f"{self.kind.value}: {self.detail}" if self.detail else self.kind.value
+        kind: str = self.kind._value_  # an actor's end says it three times; the descriptor behind `value` is slow
+        return f"{kind}: {self.detail}" if self.detail else kind
 
 
 NORMAL = ExitReason(ExitKind.NORMAL)

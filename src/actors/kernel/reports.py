@@ -88,26 +88,31 @@ class Events:
     """The system's event stream: synchronous subscribers, told in the order of subscription."""
 
     def __init__(self) -> None:
-        self._subscribers: list[Subscriber] = []
+        self._subscribers: list[tuple[Subscriber, tuple[type[Report], ...]]] = []
+        self.wants_progress = False
+        """Whether anybody would hear of a start: most reports are rare, and that one is not."""
 
-    def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
-        """Calls ``subscriber`` with each report; returns the function that ends the subscription."""
-        self._subscribers.append(subscriber)
+    def subscribe(self, subscriber: Subscriber, *kinds: type[Report]) -> Callable[[], None]:
+        """Calls ``subscriber`` with each report, or each of the ``kinds``; returns what ends the subscription."""
+        entry = (subscriber, kinds)
+        self._subscribers.append(entry)
+        self._count()
 
         def unsubscribe() -> None:
-            if subscriber in self._subscribers:
-                self._subscribers.remove(subscriber)
+            if entry in self._subscribers:
+                self._subscribers.remove(entry)
+                self._count()
 
         return unsubscribe
 
-    @property
-    def has_subscribers(self) -> bool:
-        """Tells whether a report would reach anyone."""
-        return bool(self._subscribers)
+    def _count(self) -> None:
+        self.wants_progress = any(not kinds or Progress in kinds for _, kinds in self._subscribers)
 
     def publish(self, report: Report) -> None:
         """Tells every subscriber; one that fails is logged and does not harm the others."""
-        for subscriber in tuple(self._subscribers):
+        for subscriber, kinds in tuple(self._subscribers):
+            if kinds and type(report) not in kinds:
+                continue
             try:
                 subscriber(report)
             except Exception:

@@ -187,6 +187,40 @@ class Supervisor(Actor):
             child.acknowledge(None, StartFailed(f"{event.cell.path} ended while it was starting: {event.reason}"))
             self._child_ended(child)
 
+    def notes_start(self, cell: Cell) -> bool:
+        """Takes note of a start on the spot, where nothing hangs on it; False where it must come as a message."""
+        child = self._children.get(cell.spec.id)
+        if (
+            child is None
+            or child.cell is not cell
+            or child.job is not None
+            or child.acknowledgements
+            or self.system.events.wants_progress
+        ):
+            return False
+        if child.state == "starting":
+            child.state = "running"
+        return True
+
+    def notes_end(self, cell: Cell, reason: ExitReason) -> bool:
+        """Forgets a child that ended well and is not to come back, on the spot; False where there is more to it."""
+        child = self._children.get(cell.spec.id)
+        if (
+            child is None
+            or child.cell is not cell
+            or child.job is not None
+            or child.group_job is not None
+            or child.acknowledgements
+            or self._phase != "running"
+            or child.spec.significant
+            or not reason.is_clean
+            or child.spec.restart == "permanent"
+            or not (self._dynamic or child.spec.restart == "temporary")
+        ):
+            return False
+        self._forget(child, reason)
+        return True
+
     def _dynamic_start_failed(self, child: Child, reason: ExitReason) -> None:
         self._report(StartError, child, reason)
         self._forget(child, reason)
@@ -595,7 +629,7 @@ class Supervisor(Actor):
 
     def _report_progress(self, child: Child) -> None:
         cell = child.cell
-        if cell is None or not self.system.events.has_subscribers:
+        if cell is None or not self.system.events.wants_progress:
             return
         self.system.events.publish(
             Progress(

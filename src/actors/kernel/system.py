@@ -510,7 +510,7 @@ class ActorSystem:
         number = next(self.ids)
         origin = self.origin()
         now = self.now()
-        self.trace.record(
+        self.trace.keep(
             (
                 "note",
                 number,

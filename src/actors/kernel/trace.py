@@ -48,7 +48,7 @@ Sink: TypeAlias = Callable[[Record], None]
 class Trace:
     """Keeps the last events of a system; the oldest are overwritten."""
 
-    __slots__ = ("_ring", "_sink", "record", "size")
+    __slots__ = ("_ring", "_sink", "keep", "record", "size")
 
     def __init__(self, size: int) -> None:
         if size <= 0:
@@ -58,10 +58,12 @@ class Trace:
         self._sink: Sink | None = None
         # Without a sink, recording is the ring's own append: no call of ours is on the path of a message.
         self.record: Callable[[Record], None] = self._ring.append
+        # What is no message (life-cycle changes, notes) is of the ring alone.
+        self.keep: Callable[[Record], None] = self._ring.append
 
     @property
     def sink(self) -> Sink | None:
-        """A function that receives every record as it is made; it must be quick and must not raise.
+        """A function that receives the record of every message as it is made; it must be quick and must not raise.
 
         While it runs, the system's `current` is the envelope of the message that the record is about.
         """

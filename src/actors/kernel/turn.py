@@ -46,6 +46,10 @@ def take_turn(cell: Cell, limit: int, started_at: float, ends_at: float) -> int:
             handled += _handle_from(cell, mailbox.supervision, "supervision", 1, started_at, ends_at)
         elif cell.receptive and mailbox.user:
             handled += _handle_from(cell, mailbox.user, "user", limit - handled, started_at, ends_at)
+        elif cell.leaving is not None:
+            reason, cell.leaving = cell.leaving, None
+            cell.begin_stop(reason)
+            cell.turn_ended_at = cell.system.now()
         else:
             cell.scheduled = False
             break
@@ -182,8 +186,9 @@ def _handle_control(cell: Cell, envelope: Envelope, started_at: float) -> None:
     cell.system.current = envelope
     answer: object = None
     if isinstance(message, StartActor):
-        cell.start()
-    elif isinstance(message, Stop):
+        _start(cell, envelope, started_at)
+        return
+    if isinstance(message, Stop):
         cell.keep_waiting_for_end(envelope)
         cell.begin_stop(message.reason)
     elif isinstance(message, Kill):
@@ -210,6 +215,21 @@ def _handle_control(cell: Cell, envelope: Envelope, started_at: float) -> None:
     if envelope.reply_to is not None:
         envelope.reply_to.settle(answer)
     cell.system.record_fate(envelope, "control", "ok", started_at)
+
+
+def _start(cell: Cell, envelope: Envelope, started_at: float) -> None:
+    """Starts the actor, and lets it begin: what fails from there on is a crash."""
+    system = cell.system
+    outcome = "ok"
+    cell.start()
+    instance = cell.instance
+    if instance is not None and cell.state == "running":
+        try:
+            instance.on_begin()
+        except BaseException as error:  # noqa: BLE001 - each kind of failure has its rule there
+            outcome = _handler_failed(cell, envelope, error)
+    system.current = None
+    system.record_fate(envelope, "control", outcome, started_at)
 
 
 def _cancel_all(cell: Cell, envelope: Envelope, started_at: float) -> None:
