@@ -26,8 +26,10 @@ from ..model.event import (
     IntentAccepted,
     IntentEnded,
     IntentRefused,
+    LedgerRead,
     MessagesTraced,
     OpeningAdopted,
+    OpeningObserved,
     OperatorCommanded,
     OperatorHalted,
     OperatorResumed,
@@ -44,6 +46,7 @@ from ..model.event import (
     StrategyPaused,
     StrategyResumed,
     StreamGap,
+    TransferBooked,
     TruthCompared,
 )
 from ..model.event import Event as ModelEvent
@@ -367,6 +370,13 @@ def _runtime_event(event: ModelEvent) -> str:
         case OpeningAdopted():
             held = ", ".join(f"{amount(holding.quantity)} {holding.asset}" for holding in event.holdings) or "nothing"
             return f"opening of {event.account} adopted by {event.by}: {held}"
+        case OpeningObserved():
+            held = ", ".join(f"{amount(holding.quantity)} {holding.asset}" for holding in event.holdings)
+            return f"{event.account} held positions before its first entry: {held}; an operator must adopt them"
+        case LedgerRead():
+            return f"the ledger of {event.account} was read up to {event.position.number}"
+        case TransferBooked():
+            return f"moved without a trade at {event.transfer.account}: {event.transfer}"
         case ReconciliationEnded(record=record):
             verdict = "complete" if record.complete else f"incomplete: {record.why}"
             found = (

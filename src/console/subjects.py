@@ -22,7 +22,9 @@ from ..model.event import (
     IntentAccepted,
     IntentEnded,
     IntentRefused,
+    LedgerRead,
     OpeningAdopted,
+    OpeningObserved,
     OperatorCommanded,
     OperatorHalted,
     OperatorResumed,
@@ -31,6 +33,7 @@ from ..model.event import (
     StrategyPaused,
     StrategyResumed,
     StreamGap,
+    TransferBooked,
     TruthCompared,
 )
 from ..model.event import Event as ModelEvent
@@ -102,9 +105,13 @@ class Subjects:
                 return Subject(event.strategy)
             case ForeignOrderSeen():
                 return Subject(account=event.account, venue_order_id=event.venue_order_id)
+            case TransferBooked(transfer=transfer):
+                return Subject(account=transfer.account)
             case (
                 AccountChanged()
                 | OpeningAdopted()
+                | OpeningObserved()
+                | LedgerRead()
                 | HoldingAdopted()
                 | StreamGap()
                 | OperatorHalted()

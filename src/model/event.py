@@ -29,6 +29,7 @@ from .order import OrderTerms
 from .outcome import CancelOutcome, Evidence, Outcome
 from .report import Holding
 from .traced import TracedRow
+from .transfer import LedgerPosition, Transfer
 from .truth import Truth
 from .value import Value
 
@@ -81,6 +82,33 @@ class OpeningAdopted(Event, frozen=True):
     holdings: tuple[Holding, ...]
     by: str
     stamps: tuple[str, ...]
+
+
+class OpeningObserved(Event, frozen=True):
+    """Positions were there before the journal's first entry for the account; nothing is booked by it.
+
+    It stands until an operator adopts them: until then the account has no baseline and stays out of Live.
+    """
+
+    kind: ClassVar[str] = "opening_observed"
+    account: AccountId
+    holdings: tuple[Holding, ...]
+    stamps: tuple[str, ...]
+
+
+class LedgerRead(Event, frozen=True):
+    """The ledger that the account settles on was read up to this position; what moved before it is booked."""
+
+    kind: ClassVar[str] = "ledger_read"
+    account: AccountId
+    position: LedgerPosition
+
+
+class TransferBooked(Event, frozen=True):
+    """Cash or positions moved without a trade: once and for ever for each transaction of the ledger."""
+
+    kind: ClassVar[str] = "transfer_booked"
+    transfer: Transfer
 
 
 class ReconciliationEnded(Event, frozen=True):
@@ -379,6 +407,9 @@ EVENTS: tuple[type[Event], ...] = (
     InstrumentLearned,
     AccountChanged,
     OpeningAdopted,
+    OpeningObserved,
+    LedgerRead,
+    TransferBooked,
     ReconciliationEnded,
     StreamGap,
     IntentAccepted,

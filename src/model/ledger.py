@@ -34,8 +34,10 @@ from .event import (
     IntentAccepted,
     IntentEnded,
     IntentRefused,
+    LedgerRead,
     MessagesTraced,
     OpeningAdopted,
+    OpeningObserved,
     OperatorCommanded,
     OperatorHalted,
     OperatorResumed,
@@ -52,6 +54,7 @@ from .event import (
     StrategyPaused,
     StrategyResumed,
     StreamGap,
+    TransferBooked,
     TruthCompared,
 )
 from .fill import Direction, Fill, FillKey, Settlement
@@ -70,6 +73,8 @@ from .intent import AnyIntent
 from .money import EXACT, ZERO, Quantity, SignedQuantity
 from .order import Acknowledged, Done, OrderState, OrderTerms, Sent, Withdrawn, open_quantity
 from .position import Position
+from .report import Holding
+from .transfer import LedgerPosition
 from .transition import advance
 from .truth import BookView, Truth
 from .value import Value
@@ -119,6 +124,13 @@ class AccountEntry(Value, frozen=True):
     """Venue time of the newest execution."""
     swept_until_ns: int = 0
     """When the last complete sweep began: everything that was executed before was read by then."""
+    opened_at_ns: int = 0
+    """When the opening was adopted: no execution before it is missing from the book."""
+    opening_observed: tuple[Holding, ...] = ()
+    """Positions that were there before the first entry, and that no operator has adopted yet."""
+    ledger_read: LedgerPosition | None = None
+    """How far the ledger was read for transfers; None before the first reading."""
+    transfers: int = 0
 
 
 class StrategyEntry(Value, frozen=True):
@@ -440,7 +452,24 @@ class Ledger:
             case OpeningAdopted():
                 for holding in event.holdings:
                     self._change(event.account, holding.asset, holding.quantity, _booked)
-                self.accounts[event.account] = msgspec.structs.replace(self.account(event.account), opened=True)
+                self.accounts[event.account] = msgspec.structs.replace(
+                    self.account(event.account), opened=True, opened_at_ns=at_ns, opening_observed=()
+                )
+            case OpeningObserved():
+                self.accounts[event.account] = msgspec.structs.replace(
+                    self.account(event.account), opening_observed=event.holdings
+                )
+            case LedgerRead():
+                self.accounts[event.account] = msgspec.structs.replace(
+                    self.account(event.account), ledger_read=event.position
+                )
+            case TransferBooked(transfer=transfer):
+                # The account's book alone: no strategy bought or sold anything by it.
+                for moved in transfer.movements:
+                    if moved.followed:
+                        self._change(transfer.account, moved.asset, moved.quantity, _booked)
+                entry = self.account(transfer.account)
+                self.accounts[transfer.account] = msgspec.structs.replace(entry, transfers=entry.transfers + 1)
             case HoldingAdopted():
                 self._change(event.account, event.asset, event.quantity, _booked)
             case ReconciliationEnded():

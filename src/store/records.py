@@ -11,8 +11,10 @@
 | intent_ends    | strategy, intent id              | the terminal event              | IntentEnded |
 | alerts         | alert id                         | state           | AlertOpened, AlertAcknowledged, AlertClosed |
 | commands       | command id                       | who asked for what, and when    | OperatorCommanded |
+| transfers      | account, transaction             | the transfer                    | TransferBooked |
 
-`fills` is the ledger of processed executions: exact and for ever (law L5). Parts of a key are joined by a zero byte.
+`fills` and `transfers` are the ledgers of what was processed: exact and for ever (law L5). Parts of a key are joined by a zero
+byte.
 """
 
 import hashlib
@@ -34,11 +36,13 @@ from ..model.event import (
     OperatorCommanded,
     OrderSubmitted,
     SliceComputed,
+    TransferBooked,
 )
 from ..model.fill import Execution, FillKey
 from ..model.identifiers import AccountId, IntentId, StrategyName, VenueOrderId
 from ..model.intent import AnyIntent, content_of
 from ..model.order import OrderTerms
+from ..model.transfer import Transfer
 from .codec import Codec
 from .port import Event
 from .schema import IndexPut, Schema
@@ -52,13 +56,15 @@ INTENTS = "intents"
 INTENT_ENDS = "intent_ends"
 ALERTS = "alerts"
 COMMANDS = "commands"
-TABLES = (FILLS, SETTLEMENTS, ORDERS, ORDER_NAMES, OUTBOX, INTENTS, INTENT_ENDS, ALERTS, COMMANDS)
+TRANSFERS = "transfers"
+TABLES = (FILLS, SETTLEMENTS, ORDERS, ORDER_NAMES, OUTBOX, INTENTS, INTENT_ENDS, ALERTS, COMMANDS, TRANSFERS)
 
 _encode = msgspec.msgpack.Encoder().encode
 decode_execution = msgspec.msgpack.Decoder(Execution).decode
 decode_end = msgspec.msgpack.Decoder(IntentEnded).decode
 decode_command = msgspec.msgpack.Decoder(OperatorCommanded).decode
 decode_terms = msgspec.msgpack.Decoder(OrderTerms).decode
+decode_transfer = msgspec.msgpack.Decoder(Transfer).decode
 
 
 def fill_row(key: FillKey) -> bytes:
@@ -69,6 +75,11 @@ def fill_row(key: FillKey) -> bytes:
 def order_name_row(account: AccountId, venue_order_id: VenueOrderId) -> bytes:
     """The key of a venue's order id in `order_names`."""
     return f"{account}\x00{venue_order_id}".encode()
+
+
+def transfer_row(account: AccountId, transaction: str) -> bytes:
+    """The key of a transaction in `transfers`."""
+    return f"{account}\x00{transaction}".encode()
 
 
 def intent_row(strategy: StrategyName, intent_id: IntentId) -> bytes:
@@ -132,6 +143,11 @@ def _closed(event: AlertClosed) -> tuple[IndexPut, ...]:
 
 def _commanded(event: OperatorCommanded) -> tuple[IndexPut, ...]:
     return (IndexPut(COMMANDS, event.command_id, _encode(event)),)
+
+
+def _transferred(event: TransferBooked) -> tuple[IndexPut, ...]:
+    transfer = event.transfer
+    return (IndexPut(TRANSFERS, transfer_row(transfer.account, transfer.transaction), _encode(transfer)),)
 
 
 _ROWS: dict[type[Event], Callable[[Any], tuple[IndexPut, ...]]] = {

@@ -18,6 +18,7 @@ from ..model.order import OrderTerms
 from ..model.outcome import CancelOutcome, PlaceOutcome
 from ..model.report import (
     ExecutionPage,
+    Holding,
     HoldingsPage,
     InstrumentPage,
     OrderNotFound,
@@ -27,6 +28,7 @@ from ..model.report import (
     PublicReport,
     Unreadable,
 )
+from ..model.transfer import LedgerPosition, TransferPage
 from ..model.value import Value
 
 
@@ -94,6 +96,8 @@ class Capabilities(Value, frozen=True):
     dead_man_switch_seconds: float | None
     settles_after_match: bool
     wallet_view: bool
+    oversell_refused: bool
+    """The venue itself refuses a sale of more than is held, so that a close can never open the other side."""
     gtd_margin_seconds: int = 0
     """The venue ends a GTD order this much before its stamp."""
 
@@ -202,7 +206,10 @@ class Dialect(Protocol):
 
     # -- executions and holdings ----------------------------------------------------------------------------
 
-    def list_executions(self, since_ns: int, cursor: str | None) -> Request: ...
+    def list_executions(self, since_ns: int, cursor: str | None, *, instrument: InstrumentId | None = None) -> Request:
+        """A page of executions since a moment; with an instrument, at least all of that one."""
+        ...
+
     def read_executions(self, reply: Reply) -> ExecutionPage | Unreadable: ...
 
     def fee(self, instrument: Instrument, price: Price, quantity: Quantity, liquidity: Liquidity) -> Cash | None:
@@ -214,6 +221,15 @@ class Dialect(Protocol):
         ...
 
     def read_holdings(self, replies: Sequence[Reply]) -> HoldingsPage | Unreadable: ...
+
+    def query_position(self, instrument: InstrumentId) -> Request | None:
+        """One request that tells what the venue says is held of an instrument, asked before a close is sent.
+
+        None where the venue has no such question; then a close is sent unasked.
+        """
+        ...
+
+    def read_position(self, reply: Reply, instrument: InstrumentId) -> Holding | Unreadable: ...
 
     # -- the wallet on chain, where there is one ------------------------------------------------------------
 
@@ -228,6 +244,16 @@ class Dialect(Protocol):
     def read_wallet(
         self, head: Reply, balances: Reply, instruments: Sequence[InstrumentId]
     ) -> HoldingsPage | Unreadable: ...
+
+    def ledger_position(self, head: Reply) -> LedgerPosition | Unreadable | None:
+        """Where the ledger stands at `head`, to begin reading transfers from; None where there is no such ledger."""
+        ...
+
+    def list_transfers(self, head: Reply, after: LedgerPosition) -> Request | Unreadable | None:
+        """What moved behind a position, up to the block that `head` names; None where nothing can be new."""
+        ...
+
+    def read_transfers(self, head: Reply, reply: Reply, after: LedgerPosition) -> TransferPage | Unreadable: ...
 
     # -- staying alive --------------------------------------------------------------------------------------
 

@@ -23,7 +23,10 @@ CONDITION_RESOLUTION = _topic("ConditionResolution(bytes32,address,bytes32,uint2
 
 
 class Transfer(Value, frozen=True):
-    """One movement of a token. `token` is None for ERC-20. Its identity is (block hash, log index, position)."""
+    """One movement of a token. `token` is None for ERC-20. Its identity is (block hash, log index, position).
+
+    `operator` is who moved an ERC-1155 token; ERC-20 does not say.
+    """
 
     contract: Address
     sender: Address
@@ -36,6 +39,7 @@ class Transfer(Value, frozen=True):
     log_index: int
     position: int
     """The place within a batch transfer, else 0."""
+    operator: Address | None = None
 
 
 class LogUnread(Value, frozen=True):
@@ -115,6 +119,7 @@ def _transfers(log: _Log) -> tuple[Transfer | LogUnread, ...]:
     if number is None or index is None:
         return (LogUnread(why="the block number or log index is not a quantity"),)
     sender, receiver = (decode_address(hex_bytes32(topic)) for topic in log.topics[-2:])
+    operator = decode_address(hex_bytes32(log.topics[1])) if erc1155 else None
     return tuple(
         Transfer(
             contract=parse_address(log.address),
@@ -127,6 +132,7 @@ def _transfers(log: _Log) -> tuple[Transfer | LogUnread, ...]:
             transaction_hash=log.transaction_hash.lower(),
             log_index=index,
             position=position,
+            operator=operator,
         )
         for position, (token, units) in enumerate(_moved(log))
     )

@@ -23,6 +23,7 @@ from ...model.report import (
     Unreadable,
     Unrecognised,
 )
+from ...model.transfer import LedgerPosition, TransferPage
 from ..evm.blocks import Pin, ReadingRefused
 from ..port import (
     Answer,
@@ -35,10 +36,20 @@ from ..port import (
     Reply,
     Request,
 )
-from . import answers, expression, indexer, markets, public_requests, requests, subscriptions, wallet
+from . import (
+    answers,
+    expression,
+    indexer,
+    markets,
+    public_requests,
+    requests,
+    subscriptions,
+    transfers,
+    wallet,
+)
 from .account import TradingAccount
 from .auth import Credentials, CredentialsRefused, key_request_headers
-from .contracts import ContractRefused, TokenId, parse_condition_id
+from .contracts import ContractRefused, TokenId, is_v3_position, parse_condition_id
 from .errors import unreadable
 from .expression import GOOD_TILL_DATE_MARGIN_SECONDS, ORDER_TYPES
 from .frames import (
@@ -110,6 +121,7 @@ class PolymarketDialect:
             dead_man_switch_seconds=DEAD_MAN_SECONDS,
             settles_after_match=True,
             wallet_view=True,
+            oversell_refused=True,
             gtd_margin_seconds=GOOD_TILL_DATE_MARGIN_SECONDS,
         )
 
@@ -259,10 +271,13 @@ class PolymarketDialect:
 
     # -- executions and holdings ----------------------------------------------------------------------------
 
-    def list_executions(self, since_ns: int, cursor: str | None) -> Request:
+    def list_executions(self, since_ns: int, cursor: str | None, *, instrument: InstrumentId | None = None) -> Request:
+        """Narrowed by market and not by token: our part of a trade may be in the complement of the trade's token."""
         # Whether `after` includes its own second is not documented; a second earlier costs nothing.
         after_seconds = max(0, since_ns // _NANOSECONDS_PER_SECOND - 1)
-        return requests.trades(after_seconds=after_seconds, cursor=cursor)
+        market = None if instrument is None else self._table.market_of(instrument)
+        condition = None if market is None else parse_condition_id(market)
+        return requests.trades(after_seconds=after_seconds, condition=condition, cursor=cursor)
 
     def read_executions(self, reply: Reply) -> ExecutionPage | Unreadable:
         page = answers.read_trades_page(reply, api_key=self._api_key(), wallet=self._trading.wallet)
@@ -335,6 +350,18 @@ class PolymarketDialect:
             refused=tuple(refused),
         )
 
+    def query_position(self, instrument: InstrumentId) -> Request | None:
+        """The venue's cached reading of the chain: the same balance by which it will judge a sale."""
+        token = token_of(self._table.of_id(instrument))
+        kind = AssetKind.CONDITIONAL_V2 if is_v3_position(token) else AssetKind.CONDITIONAL
+        return requests.balance_allowance(kind, self._trading.signature_type, token)
+
+    def read_position(self, reply: Reply, instrument: InstrumentId) -> Holding | Unreadable:
+        found = answers.read_balance(reply)
+        if isinstance(found, Unreadable):
+            return found
+        return Holding(asset=AssetId(instrument), quantity=SignedQuantity(found.balance))
+
     # -- the wallet on chain --------------------------------------------------------------------------------
 
     def wallet_head(self) -> Request | None:
@@ -377,6 +404,39 @@ class PolymarketDialect:
             stamp=f"block {reading.block_number} {reading.block_hash} ({reading.finality})",
             exhaustive=False,
         )
+
+    def ledger_position(self, head: Reply) -> LedgerPosition | Unreadable | None:
+        pin = self._pin(head)
+        if isinstance(pin, Unreadable):
+            return pin
+        # A node without finalized blocks shows the pinned block only with the balances.
+        return None if pin.head is None else LedgerPosition(number=pin.number, stamp=pin.head.block_hash)
+
+    def list_transfers(self, head: Reply, after: LedgerPosition) -> Request | Unreadable | None:
+        pin = self._pin(head)
+        if isinstance(pin, Unreadable):
+            return pin
+        if pin.number <= after.number:
+            return None
+        body = transfers.transfers_body(pin, after, self._trading.wallet, chain_id=self._trading.chain_id)
+        return public_requests.chain(f"transfers behind block {after.number}", body)
+
+    def read_transfers(self, head: Reply, reply: Reply, after: LedgerPosition) -> TransferPage | Unreadable:
+        pin = self._pin(head)
+        if isinstance(pin, Unreadable):
+            return pin
+        if not isinstance(reply, Answer) or reply.status != 200:
+            return unreadable(reply)
+        page = transfers.read_transfers_page(
+            reply.body,
+            pin,
+            after,
+            self._trading.wallet,
+            chain_id=self._trading.chain_id,
+            account=self._account,
+            table=self._table,
+        )
+        return Unreadable(why=page.why, status=reply.status) if isinstance(page, ReadingRefused) else page
 
     def _tokens(self, instruments: Sequence[InstrumentId]) -> list[TokenId] | Unreadable:
         try:
