@@ -393,5 +393,12 @@ class PolymarketRig:
     def order_body(self, request: HttpRequest) -> bytes | None:
         return request.body if (request.method, request.path) == ("POST", "/order") else None
 
+    def cancelled_orders(self, request: HttpRequest) -> Sequence[VenueOrderId]:
+        if (request.method, request.path) == ("DELETE", "/order"):
+            return (VenueOrderId(msgspec.json.decode(request.body)["orderID"]),)
+        if (request.method, request.path) == ("DELETE", "/orders"):
+            return tuple(VenueOrderId(found) for found in msgspec.json.decode(request.body))
+        return ()
+
     def supports(self, fault: fault.VenueFault) -> bool:
         return True

@@ -124,5 +124,8 @@ class VenueRig(Protocol):
     def order_body(self, request: HttpRequest) -> bytes | None:
         """The signed bytes of an order, where this request places one."""
 
+    def cancelled_orders(self, request: HttpRequest) -> Sequence[VenueOrderId]:
+        """The orders that this request asks to cancel, none for other requests."""
+
     def supports(self, fault: VenueFault) -> bool:
         """Whether this venue can have such a fault at all."""

@@ -1,0 +1,360 @@
+"""The laws that hold in every world, whatever happens in it (design 14): what must never be seen, and how one looks.
+
+`Guard` watches one world from its start. What can be judged at once is judged at once, in the moment in which a
+request leaves, a report is read or a commit is durable; the rest when the world is quiet. Everything is held against
+the durable journal and the venue's own books, never against what the runtime believes.
+"""
+
+from collections.abc import Iterator
+from decimal import Decimal
+
+import trio
+
+from ...actors.ticket import Report, ReportKind
+from ...model.account import AccountState
+from ...model.alert import AlertKind
+from ...model.event import (
+    BracketDecided,
+    CancelRequested,
+    Event,
+    FillRecorded,
+    FillSettled,
+    IntentAccepted,
+    IntentEnded,
+    OrderDone,
+    OrderSubmitted,
+    SliceComputed,
+    SliceWithdrawn,
+)
+from ...model.fill import Settlement
+from ...model.identifiers import AssetId, ClientOrderId, IntentId, TradeId, VenueOrderId
+from ...model.intent import PairIntent
+from ...model.ledger import IntentKey, Ledger
+from ...model.order import OrderTerms
+from ...model.outcome import Cancelled, Expired, Filled, NeverArrived, Rejected
+from ...model.sizing import pair_quantities
+from ...model.value import Value
+from ...store import verify
+from ...store.memory import MemoryStore
+from ...store.records import journal_schema
+from .wire import HttpRequest
+from .world import World
+
+LAWS: dict[str, str] = {
+    "durable_before_sent": "No order and no cancel leaves before the journal durably holds what caused it.",
+    "durable_before_told": "No report reaches the host before its event is durable.",
+    "only_while_live": "A new order leaves only while its account is Live.",
+    "one_order_per_slice": "Each (intent, leg, slice, attempt) is signed once, and is at most one order at the venue.",
+    "each_fill_once": "A fill enters the log once, for ever.",
+    "one_end": "Orders, brackets and intents end once, and nothing ends that had not begun.",
+    "never_more_than_intended": "What was filled and what is open of a leg never exceed what was intended.",
+    "outcomes_equal": "Every order's outcome is the one that the venue has in its own books.",
+    "fills_equal": "The log has the fills that the venue has: each of them, and no other.",
+    "views_equal": "Once quiet, the book is what the venue and the wallet hold, to the last unit.",
+    "nobody_else": "The venue has no order of ours that the journal does not know or that was not told of as foreign.",
+    "every_intent_ends": "Every accepted intent ends in one terminal report, the same however often it is told.",
+    "reports_in_order": "A ticket's reports come in order, without a gap, and nothing comes after the terminal one.",
+    "replay_equals_state": "What the journal adds up to is what the runtime believes.",
+    "audit_verifies": "The audit chain verifies from its first record to its last.",
+    "strangers_are_shown": "What was done behind the runtime's back is alerted, and never corrected.",
+}
+
+
+Key = tuple[TradeId, VenueOrderId]
+
+
+class Breach(Value, frozen=True):
+    """A law that was seen broken, and how; `at_seconds` of the world's time."""
+
+    law: str
+    what: str
+    at_seconds: float
+
+
+class Guard:
+    """Watches one world from its start. `breaches` is what it saw, oldest first."""
+
+    def __init__(self, world: World) -> None:
+        self.breaches: list[Breach] = []
+        self.told: dict[tuple[int, IntentId], list[Report]] = {}
+        """Reports by the start of the runtime that told them, counted from 1, and the intent."""
+        self._world = world
+        self._seen = 0
+        self._terms: dict[ClientOrderId, OrderTerms] = {}
+        self._slices: set[tuple[object, ...]] = set()
+        self._bodies: dict[bytes, ClientOrderId] = {}
+        self._signed: dict[ClientOrderId, VenueOrderId] = {}
+        self._cancels: set[ClientOrderId] = set()
+        self._fills: dict[Key, Decimal] = {}
+        self._reversed: set[Key] = set()
+        self._ended_orders: set[ClientOrderId] = set()
+        self._accepted: dict[IntentKey, IntentAccepted] = {}
+        self._ended: dict[IntentKey, IntentEnded] = {}
+        self._decided: set[IntentKey] = set()
+        self._left: set[bytes] = set()
+        world.at_request.append(self._request)
+
+    # ---- at once ------------------------------------------------------------------------------------------
+
+    def step(self) -> None:
+        """Judge what has become durable since the last step."""
+        entries = self._world.entries()
+        if len(entries) < self._seen:
+            self._breach("durable_before_sent", f"the journal has {len(entries)} entries and once had {self._seen}")
+        fresh, self._seen = entries[self._seen :], len(entries)
+        for entry in fresh:
+            if isinstance(entry.event, Event):
+                self._event(entry.event)
+
+    def hear(self, report: Report) -> None:
+        """Judge a report in the moment in which the host reads it. Each start of a runtime numbers anew."""
+        self.step()
+        heard = self.told.setdefault((self._world.starts, report.intent_id), [])
+        if report.number != len(heard) + 1 or (heard and heard[-1].is_last):
+            self._breach("reports_in_order", f"after {len(heard)} reports of {report.intent_id} came {report}")
+        heard.append(report)
+        key = (report.strategy, report.intent_id)
+        durable = {
+            ReportKind.ACCEPTED: key in self._accepted,
+            ReportKind.ENDED: key in self._ended,
+            ReportKind.FILL: any(
+                self._terms[order].intent_id == report.intent_id and quantity == report.quantity
+                for order, quantity in self._filled_orders()
+            ),
+        }.get(report.kind, True)
+        if not durable:
+            self._breach("durable_before_told", f"{report} was told and is not in the journal")
+
+    def _filled_orders(self) -> Iterator[tuple[ClientOrderId, Decimal]]:
+        by_venue = {venue: order for order, venue in self._signed.items()}
+        for (_, venue_order), quantity in self._fills.items():
+            order = by_venue.get(VenueOrderId(venue_order))
+            if order is not None:
+                yield order, quantity
+
+    def _request(self, request: HttpRequest) -> None:
+        """Judge a request in the moment in which it leaves."""
+        rig = self._world.rig
+        body = rig.order_body(request)
+        if body is not None:
+            self.step()
+            if body not in self._bodies:
+                self._breach("durable_before_sent", f"an order left whose bytes are not in the journal: {body!r:.300}")
+            if body not in self._left:
+                self._left.add(body)
+                state = self._world.context.ledger.account(rig.account).state
+                if state is not AccountState.LIVE:
+                    self._breach("only_while_live", f"a new order left while the account was {state}: {body!r:.300}")
+            self._not_too_much()
+        for venue_order_id in rig.cancelled_orders(request):
+            self.step()
+            order = next((known for known, found in self._signed.items() if found == venue_order_id), None)
+            if order not in self._cancels:
+                self._breach("durable_before_sent", f"a cancel of {venue_order_id} ({order}) left without its event")
+
+    def _event(self, event: Event) -> None:
+        match event:
+            case SliceComputed(terms=terms):
+                name = (terms.strategy, terms.intent_id, terms.leg, terms.slice_number, terms.attempt)
+                if terms.client_order_id in self._terms or name in self._slices:
+                    self._breach("one_order_per_slice", f"{terms.client_order_id} was computed twice")
+                self._terms[terms.client_order_id] = terms
+                self._slices.add(name)
+            case OrderSubmitted():
+                if event.client_order_id in self._signed or event.body in self._bodies:
+                    self._breach("one_order_per_slice", f"{event.client_order_id} was signed twice")
+                self._signed[event.client_order_id] = event.venue_order_id
+                self._bodies[event.body] = event.client_order_id
+            case CancelRequested():
+                self._cancels.add(event.client_order_id)
+            case FillRecorded():
+                self._fill(event)
+            case FillSettled(settlement=Settlement.REVERSED):
+                self._reversed.add((event.key.trade_id, event.key.venue_order_id))
+            case OrderDone() | SliceWithdrawn():
+                if event.client_order_id in self._ended_orders:
+                    self._breach("one_end", f"order {event.client_order_id} ended twice")
+                if event.client_order_id not in self._terms:
+                    self._breach("one_end", f"order {event.client_order_id} ended and was never computed")
+                self._ended_orders.add(event.client_order_id)
+            case IntentAccepted():
+                key = (event.intent.strategy, event.intent.intent_id)
+                if key in self._accepted:
+                    self._breach("one_end", f"intent {key} was accepted twice")
+                self._accepted[key] = event
+            case BracketDecided():
+                if (event.strategy, event.intent_id) in self._decided:
+                    self._breach("one_end", f"bracket {event.intent_id} decided twice")
+                self._decided.add((event.strategy, event.intent_id))
+            case IntentEnded():
+                key = (event.strategy, event.intent_id)
+                if key in self._ended or key not in self._accepted:
+                    self._breach("one_end", f"intent {key} ended twice, or without having been accepted")
+                self._ended[key] = event
+            case _:
+                pass
+
+    def _fill(self, event: FillRecorded) -> None:
+        execution = event.fill.execution
+        key = (execution.key.trade_id, execution.key.venue_order_id)
+        if key in self._fills:
+            self._breach("each_fill_once", f"{key} entered the log twice")
+        self._fills[key] = execution.quantity
+        if execution.settlement is Settlement.REVERSED:
+            self._reversed.add(key)
+
+    def _not_too_much(self) -> None:
+        """Sum what the venue has of every leg, filled and open."""
+        by_venue = {venue: order for order, venue in self._signed.items()}
+        exposed: dict[tuple[IntentKey, int], Decimal] = {}
+        for order in self._world.venue.orders():
+            known = by_venue.get(order.venue_order_id)
+            if known is not None and known in self._terms:
+                terms = self._terms[known]
+                leg = ((terms.strategy, terms.intent_id), terms.leg)
+                exposed[leg] = exposed.get(leg, Decimal(0)) + (order.quantity if order.is_open else order.filled)
+        for (key, number), quantity in exposed.items():
+            intended = self._intended(key, number)
+            if quantity > intended:
+                what = f"{quantity} of leg {number} of {key} are filled or open, {intended} were intended"
+                self._breach("never_more_than_intended", what)
+
+    def _intended(self, key: IntentKey, leg: int) -> Decimal:
+        intent = self._accepted[key].intent
+        if not isinstance(intent, PairIntent):
+            return intent.quantity
+        rules = self._world.folded().instruments
+        quantities = pair_quantities(intent, rules[intent.long.instrument], rules[intent.short.instrument])
+        return quantities[leg]
+
+    # ---- when all is quiet --------------------------------------------------------------------------------
+
+    def settled(self) -> None:
+        """Judge a world that runs and is quiet: everything has arrived, nothing is at work."""
+        self.step()
+        self._not_too_much()
+        for law in (self._outcomes, self._fills_equal, self._views, self._nobody_else, self._ends, self._replay):
+            law()
+        self._strangers()
+
+    async def stopped(self) -> None:
+        """Judge a world in which no runtime runs any more."""
+        self.step()
+        disk = self._world.disk
+        async with MemoryStore(journal_schema(), disk.survivor(disk.groups)) as store:
+            report = verify(store)
+        if not report.intact:
+            self._breach("audit_verifies", str(report))
+
+    def _outcomes(self) -> None:
+        at_venue = {order.venue_order_id: order for order in self._world.venue.orders()}
+        done = {
+            entry.event.client_order_id: entry.event.outcome
+            for entry in self._world.entries()
+            if isinstance(entry.event, OrderDone)
+        }
+        for client_order_id, venue_order_id in self._signed.items():
+            outcome, found = done.get(client_order_id), at_venue.get(venue_order_id)
+            told = f"{client_order_id} is {outcome} here and {found} at the venue"
+            agrees = False
+            match outcome:
+                case None:
+                    pass
+                case Rejected() | NeverArrived():
+                    agrees = found is None
+                case Filled():
+                    agrees = found is not None and not found.is_open and found.filled == found.quantity
+                case Cancelled() | Expired():
+                    agrees = found is not None and not found.is_open and found.filled == outcome.filled
+            if not agrees:
+                self._breach("outcomes_equal", told)
+
+    def _fills_equal(self) -> None:
+        venue = self._world.venue
+        theirs = {(found.trade_id, found.venue_order_id): found.quantity for found in venue.executions()}
+        reverted = {(found.trade_id, found.venue_order_id) for found in venue.executions() if found.reverted}
+        for key in theirs.keys() | self._fills.keys():
+            if theirs.get(key) != self._fills.get(key):
+                self._breach("fills_equal", f"{key}: {self._fills.get(key)} here, {theirs.get(key)} at the venue")
+        for key in reverted ^ self._reversed:
+            self._breach("fills_equal", f"{key}: reversed {'at the venue' if key in reverted else 'here'} alone")
+
+    def _views(self) -> None:
+        world = self._world
+        held = world.venue.holdings()
+        booked = {asset: book.matched for (_, asset), book in world.folded().holdings.items()}
+        for asset in held.keys() | booked.keys():
+            here, there = booked.get(AssetId(asset), Decimal(0)), held.get(AssetId(asset), Decimal(0))
+            if here != there:
+                self._breach("views_equal", f"{asset}: {here} in the book, {there} in the account")
+
+    def _nobody_else(self) -> None:
+        known = set(self._signed.values()) | self._world.foreign_orders
+        for order in self._world.venue.orders():
+            if order.venue_order_id not in known:
+                self._breach("nobody_else", f"{order} is at the venue and not in the journal")
+
+    def _ends(self) -> None:
+        for key in self._accepted.keys() - self._ended.keys():
+            self._breach("every_intent_ends", f"intent {key} was accepted and has not ended")
+        for (_, intent_id), reports in self.told.items():
+            ended = next((found for key, found in self._ended.items() if key[1] == intent_id), None)
+            last = reports[-1]
+            if ended is None or (last.is_last and (last.outcome, last.filled) != (ended.outcome, ended.filled)):
+                self._breach("every_intent_ends", f"{intent_id} ended as {ended}, and the host was told {last}")
+        for key, ended in self._ended.items():
+            intent_id = key[1]
+            for leg, quantity in enumerate(ended.filled):
+                if quantity != self._stands(intent_id, leg):
+                    what = f"{intent_id} leg {leg}: told {quantity}, the log has {self._stands(intent_id, leg)}"
+                    self._breach("every_intent_ends", what)
+
+    def _stands(self, intent_id: IntentId, leg: int) -> Decimal:
+        """What the log has of a leg."""
+        names = {
+            self._signed[order]
+            for order, terms in self._terms.items()
+            if (terms.intent_id, terms.leg) == (intent_id, leg) and order in self._signed
+        }
+        return sum((quantity for (_, order), quantity in self._fills.items() if order in names), Decimal(0))
+
+    def _replay(self) -> None:
+        world = self._world
+        if not world.is_running or world.store.pending:
+            return
+        replayed = Ledger()
+        for entry in world.entries():
+            if isinstance(entry.event, Event):
+                replayed.apply(entry.event, entry.at_ns)
+        if replayed.freeze() != world.ledger.freeze():
+            self._breach("replay_equals_state", "the journal adds up to another ledger than the one at work")
+
+    def _strangers(self) -> None:
+        alerts = self._world.alerts()
+        shown = " ".join(
+            f"{alert.alert_id} {alert.message} {alert.evidence}"
+            for alert in alerts
+            if alert.kind in {AlertKind.FOREIGN_ORDER, AlertKind.FOREIGN_FILL, AlertKind.DRIFT}
+        )
+        for order in sorted(self._world.foreign_orders):
+            if order not in shown:
+                self._breach("strangers_are_shown", f"no alert names the foreign order {order}")
+
+    def _breach(self, law: str, what: str) -> None:
+        found = Breach(law=law, what=what, at_seconds=trio.current_time())
+        if all((known.law, known.what) != (law, what) for known in self.breaches):
+            self.breaches.append(found)
+
+    def check(self) -> None:
+        """Raise `LawBroken` if any was seen broken."""
+        if self.breaches:
+            raise LawBroken(self.breaches)
+
+
+class LawBroken(AssertionError):
+    """A law was seen broken; `breaches` says which and how."""
+
+    def __init__(self, breaches: list[Breach]) -> None:
+        lines = [f"{found.law} at {found.at_seconds:.3f} s: {LAWS[found.law]}\n  {found.what}" for found in breaches]
+        super().__init__("\n".join(lines))
+        self.breaches = tuple(breaches)
