@@ -79,7 +79,9 @@ class FillLogActor(TradingActor):
         else:
             self._tell_order(fill)
         self._tell_witness()
-        if message.source is FillSource.SWEEP and fill.client_order_id is not None:
+        # What was executed before this runtime started, no stream of it can have lost; the history may show it late.
+        before_our_time = execution.venue_time_ns < self.context.born_ns
+        if message.source is FillSource.SWEEP and fill.client_order_id is not None and not before_our_time:
             self.unheard[execution.key] = fill
             grace = self.settings.reconciler.stream_grace_seconds
             self.after(grace, StreamDue(key=execution.key), key=f"stream {execution.key}")

@@ -8,7 +8,6 @@ When the store has failed, cancels and questions still go out; everything else i
 from collections import deque
 from functools import partial
 
-import httpcore
 import httpx
 import msgspec
 import trio
@@ -144,9 +143,20 @@ class GatewayActor(TradingActor):
         return None
 
     async def _log_in(self) -> Unreadable | None:
-        request = self.dialect.log_in(self.now_ns())
-        if request is None:
+        first = self.dialect.log_in(self.now_ns())
+        if first is None:
             return None
+        problem = await self._log_in_with(first)
+        if problem is None:
+            return None
+        # A refusal may have taught the dialect another way in (the key exists already: ask for that one). It is tried
+        # at once, once: the orders of a restarted runtime wait for it.
+        other = self.dialect.log_in(self.now_ns())
+        if other is None or (other.method, other.path) == (first.method, first.path):
+            return problem
+        return await self._log_in_with(other)
+
+    async def _log_in_with(self, request: Request) -> Unreadable | None:
         journal = self.context.recorder.journal
         await journal.wait_durable(self._audit_sent(request, journal.last_lsn, 0))
         reply = await self._perform_request(request)
@@ -305,12 +315,12 @@ class GatewayActor(TradingActor):
             with trio.fail_after(self.settings.gateway.timeout_seconds):
                 answer = await self.transport.handle_async_request(message)
                 body = await answer.aread()
-        except (httpcore.ConnectError, httpcore.ConnectTimeout, httpcore.PoolTimeout) as error:
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol, httpx.LocalProtocolError) as error:
             return TransportFailure(why=f"not connected: {error}", sent=False, at_ns=self.now_ns())
         except trio.TooSlowError:
             why = f"no answer within {self.settings.gateway.timeout_seconds} s"
             return TransportFailure(why=why, sent=True, at_ns=self.now_ns())
-        except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, httpx.HTTPError) as error:
+        except httpx.HTTPError as error:
             return TransportFailure(why=f"{type(error).__name__}: {error}", sent=True, at_ns=self.now_ns())
         return Answer(
             status=answer.status_code,

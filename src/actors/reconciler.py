@@ -7,7 +7,7 @@ fill log, order states to their actors. What could not be read makes the record 
 
 import trio
 
-from ..model.account import Reconciliation, SweepTrigger
+from ..model.account import AccountState, Reconciliation, SweepTrigger
 from ..model.event import ReconciliationEnded
 from ..model.fill import FillSource
 from ..model.identifiers import AccountId, ClientOrderId, SweepId, TradeId
@@ -118,7 +118,9 @@ class ReconcilerActor(ConversingActor):
         started = self.now_ns()
         stream_was_up = self.context.connection(self.account).stream_up
         trigger = wanted.trigger
-        source = FillSource.RECOVERY if trigger is SweepTrigger.START else FillSource.SWEEP
+        # Whatever made it ask: until the account was Live once, it reads what happened while nobody was there.
+        recovering = self.ledger.account(self.account).state is AccountState.RECOVERING
+        source = FillSource.RECOVERY if recovering or trigger is SweepTrigger.START else FillSource.SWEEP
         since = self._since_ns(wanted)
         fills = await self._read_fills(since, source)
         orders = await self._read_orders() if not fills.why else OrderFindings(why=fills.why)

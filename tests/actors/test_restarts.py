@@ -4,6 +4,9 @@ from decimal import Decimal
 
 import pytest
 import trio
+from tallystick.actors.context import Paths
+from tallystick.actors.messages import Sweep
+from tallystick.model.account import SweepTrigger
 from tallystick.model.event import (
     BracketClosing,
     BracketDecided,
@@ -17,8 +20,9 @@ from tallystick.model.event import (
     OrderSubmitted,
     SliceComputed,
 )
+from tallystick.model.fill import FillSource
 
-from .harness import RAIN_YES, SNOW_NO, World, pair, scenario
+from .harness import ACCOUNT, RAIN_YES, SNOW_NO, World, pair, scenario, single
 
 
 async def crash_after(world: World, kind: type[Event], *, kept: bool, times: int = 1) -> None:
@@ -91,3 +95,29 @@ async def submitting(world: World, intent: object) -> None:
             pass
     except Exception:  # noqa: BLE001 - the process dies under it
         pass
+
+
+@scenario()
+async def test_a_restarted_runtime_asks_at_once_for_the_key_that_it_has_already(world: World) -> None:
+    await world.crash_and_restart()
+    await world.live()
+    (refused,) = world.network.sent("POST", "/auth/api-key")
+    (derived,) = world.network.sent("GET", "/auth/derive-api-key")
+    assert derived.at == refused.at, "no time passed between them"
+
+
+@scenario()
+async def test_a_fill_of_the_time_between_two_lives_is_no_dropped_one_whatever_made_the_sweep_ask(world: World) -> None:
+    await world.submit(single("i1", quantity="50", seconds=60))
+    await world.until(lambda: world.events(OrderAcknowledged))
+    await world.crash()
+    await trio.sleep(2)
+    world.crowd.sells(RAIN_YES, "0.44", "20")
+    await world.start()
+    doubt = Sweep(trigger=SweepTrigger.UNCONFIRMED_ORDER, detail="somebody was faster than the start")
+    world.context.ref(Paths.connection(ACCOUNT, "reconciler")).tell(doubt)
+    await world.live()
+    await trio.sleep(10)
+    (fill,) = world.events(FillRecorded)
+    assert fill.fill.source is FillSource.RECOVERY
+    assert not world.alerts("dropped_fill")
