@@ -13,7 +13,8 @@ Optional: `account` (where there is a default), `price_band`, `child_quantity_ma
 
 Amounts are texts or JSON numbers; a number is read from the digits as they stand in the line, never through a float,
 so 0.1 and "0.1" are the same. An expiry is a time with its offset, or a number of seconds from now; an intent that
-may be handed in twice needs `expires_at`, since "from now" is another time on each reading.
+may be handed in twice needs `expires_at`, since "from now" is another time on each reading. One that is past is no
+fault of the line: an intent that was accepted before is the same intent after its expiry, and a new one meets a gate.
 """
 
 import json
@@ -136,7 +137,8 @@ class _Reader:
             table.refuse("expires_in_seconds", excerpt(seconds), f"at most {EXPIRY_SECONDS_MAX}")
         elif seconds is not None and at_ns is None:
             at_ns = self.now_ns + int(seconds * NANOSECONDS)
-        if at_ns is not None:
+        if at_ns is not None and at_ns > self.now_ns:
+            # What is past is for the gates to refuse: they know whether it was accepted while it was not.
             self.problems += expiry_problems(at_ns, self.now_ns)
         return at_ns
 
