@@ -130,3 +130,5 @@ async def test_a_refusal_that_comes_after_the_deadline_changes_nothing(world: Wo
     assert len(world.events(SliceWithdrawn)) == 1
     world.network.come_back()
     await world.live()
+    assert ["OrderRefused" in letter for letter in world.letters] == [True]  # it came too late for its receiver
+    world.letters.clear()

@@ -41,7 +41,7 @@ from .wire import HttpRequest
 from .world import World
 
 LAWS: dict[str, str] = {
-    "durable_before_sent": "No order and no cancel leaves before the journal durably holds what caused it.",
+    "durable_before_sent": "No order, and while the store works no cancel, leaves before its cause is durable.",
     "durable_before_told": "No report reaches the host before its event is durable.",
     "only_while_live": "A new order leaves only while its account is Live.",
     "one_order_per_slice": "Each (intent, leg, slice, attempt) is signed once, and is at most one order at the venue.",
@@ -147,6 +147,8 @@ class Guard:
                     self._breach("only_while_live", f"a new order left while the account was {state}: {body!r:.300}")
             self._not_too_much()
         for venue_order_id in rig.cancelled_orders(request):
+            if self._world.store.failed is not None:
+                return  # cancels go on when nothing can be recorded any more: less risk, and nothing to lose
             self.step()
             order = next((known for known, found in self._signed.items() if found == venue_order_id), None)
             if order not in self._cancels:

@@ -369,6 +369,11 @@ class World:
             and all(truth.agree for truth in ledger.truths.values())
         )
 
+    def check_no_accidents(self) -> None:
+        """Raise AssertionError if an actor crashed, or a message was lost, that nobody asked for."""
+        assert self.crashes_expected or not self.crashes, "\n".join(self.crashes)
+        assert self.crashes_expected or not self.letters, "\n".join(self.letters)
+
     # ---- looking at the runtime ---------------------------------------------------------------------------
 
     @property
@@ -565,13 +570,17 @@ def run_world(
                 result = await story(world)
                 if world.is_running:
                     await world.stop()
-                assert world.crashes_expected or not world.crashes, "\n".join(world.crashes)
-                assert world.crashes_expected or not world.letters, "\n".join(world.letters)
             if scope.cancelled_caught:
                 raise AssertionError(f"the story did not end in {seconds_maximum} s; {world.describe()}")
+            world.check_no_accidents()
             nursery.cancel_scope.cancel()
         return result
 
+    return simulate(main, seed=seed)
+
+
+def simulate(main: Callable[[], Awaitable[T]], *, seed: int = 1) -> T:
+    """Run an async function on a clock that jumps, its tasks in an order that follows from the seed."""
     with ordered_tasks(seed):
         try:
             return trio.run(main, clock=MockClock(autojump_threshold=0))
