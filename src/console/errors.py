@@ -10,7 +10,7 @@ from ..configuration import ConfigurationError
 from ..credentials import CredentialsExposed, CredentialsMissing, CredentialsUnusable
 from ..runtime import RuntimeGaveUp
 from ..store import (
-    EntriesArchived,
+    ArchiveMissing,
     NewerRecord,
     StoreCorrupt,
     StoreFailed,
@@ -48,7 +48,7 @@ _CODES: tuple[tuple[type[Exception], ExitCode], ...] = (
     # Kinds are never taken out of a build without being declared dropped: an unknown one is of a later build.
     (UnknownRecord, ExitCode.STORE_NEWER),
     (UndecodableRecord, ExitCode.STORE_CORRUPT),
-    (EntriesArchived, ExitCode.NOT_FOUND),
+    (ArchiveMissing, ExitCode.NOT_FOUND),
     (ClockOff, ExitCode.CLOCK_OFF),
     (RuntimeGaveUp, ExitCode.GAVE_UP),
 )

@@ -124,6 +124,11 @@ class AuditReport(msgspec.Struct, frozen=True):
 _RECORD_PREFIX = b"\x97\xa5audit"  # an array of seven whose first element is the kind
 
 
+def is_audit_record(record: bytes) -> bool:
+    """Whether a stored record is part of the chain."""
+    return record.startswith(_RECORD_PREFIX)
+
+
 def verify(records: StoredRecords, *, noted: AuditHead | None = None) -> AuditReport:
     """Recompute the chain from the journal's bytes and say where it first breaks.
 
@@ -144,8 +149,8 @@ def verify(records: StoredRecords, *, noted: AuditHead | None = None) -> AuditRe
         return AuditReport(max(count, number), head.count, Place(number, at), reason, head)
 
     try:
-        for lsn, record in records.raw(records.first_lsn, until=last_lsn):
-            if not record.startswith(_RECORD_PREFIX):
+        for lsn, record in records.raw(until=last_lsn):
+            if not is_audit_record(record):
                 continue
             number = head.count + 1
             row = next(rows, None)

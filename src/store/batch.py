@@ -1,20 +1,23 @@
 """What one commit writes, and what a disk must offer to take it."""
 
 from collections.abc import Callable, Iterator
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from .errors import StoreFailed
+from .folder import Folder
 from .port import Lsn
-from .schema import AUDIT, META, SNAPSHOTS
+from .schema import ARCHIVES, AUDIT, META, SNAPSHOTS
 
-TABLES_OF_THE_STORE = (META, SNAPSHOTS, AUDIT)
+T = TypeVar("T")
+
+TABLES_OF_THE_STORE = (META, SNAPSHOTS, AUDIT, ARCHIVES)
 """Tables with rows that the store writes itself."""
 
 
 class Batch:
     """What one commit writes: records in journal order, and the last value of every row touched."""
 
-    __slots__ = ("deletes", "first_lsn", "records", "rows", "rows_count")
+    __slots__ = ("deletes", "first_lsn", "prune_below", "records", "rows", "rows_count")
 
     def __init__(self, first_lsn: Lsn, tables: tuple[str, ...]) -> None:
         self.first_lsn = first_lsn
@@ -22,6 +25,7 @@ class Batch:
         self.rows: dict[str, dict[bytes, bytes | None]] = {table: {} for table in tables}
         self.deletes: set[str] = set()
         self.rows_count = 0
+        self.prune_below: Lsn | None = None
 
     def add(self, records: list[bytes], puts: list[tuple[str, bytes, bytes | None]]) -> None:
         """Take one atomic group."""
@@ -32,6 +36,11 @@ class Batch:
             if value is None:
                 self.deletes.add(table)
         self.rows_count += len(puts)
+
+    def prune(self, below: Lsn) -> None:
+        """Take some of the records below this LSN out of the journal: those that archive files hold."""
+        self.prune_below = below
+        self.rows_count += 1
 
     @property
     def last_lsn(self) -> Lsn:
@@ -70,6 +79,20 @@ class Disk(Protocol):
 
     def records(self, start: Lsn, until: Lsn) -> Iterator[tuple[Lsn, bytes]]:
         """Iterate over committed records."""
+
+    @property
+    def first_lsn(self) -> Lsn:
+        """The oldest LSN that is not in an archive file, as it is committed."""
+
+    @property
+    def folder(self) -> Folder:
+        """Where the archive files are."""
+
+    def has_archived(self) -> bool:
+        """Whether the journal still holds records that are in archive files, and can do without them."""
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Do work that may take long, beside the owner's loop."""
 
     def forked(self) -> None:
         """Let go of what a forked child must not hold."""

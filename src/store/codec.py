@@ -62,6 +62,15 @@ _Envelope: TypeAlias = tuple[str, int, int, int, int, int, bytes]
 _envelope_decoder = msgspec.msgpack.Decoder(_Envelope)
 
 
+def recorded_at_ns(record: bytes) -> int:
+    """Return when a stored record was recorded, UTC nanoseconds. Raises `UndecodableRecord`."""
+    try:
+        at_ns: int = _envelope_decoder.decode(record)[4]
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UndecodableRecord(f"{len(record)} bytes are no record: {error}", kind="?", version=0, lsn=0) from error
+    return at_ns
+
+
 class Codec:
     """The kinds of events a store may hold. Register all of them before the first store is opened."""
 

@@ -9,6 +9,7 @@ most of the writes of a burst, each of which may cost the writer thread its turn
 """
 
 import errno
+import itertools
 import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -18,9 +19,10 @@ import msgspec
 
 from .errors import FailureReason, StoreCorrupt, StoreError, StoreFailed, StoreNewer, StoreUnsuitable
 from .files import DATA_FILE, free_bytes
+from .folder import Folder
 from .port import Lsn
-from .reading import pack_number, sealed, unpack_number, unsealed
-from .schema import AUDIT, JOURNAL, META, SNAPSHOTS
+from .reading import FIRST_LSN, FIRST_LSN_KEY, pack_number, sealed, unpack_number, unsealed
+from .schema import ARCHIVES, AUDIT, JOURNAL, META, SNAPSHOTS
 
 FORMAT = 1
 """Version of the layout on disk. A newer one is refused, an older one would be converted at open."""
@@ -28,12 +30,14 @@ FORMAT = 1
 FORMAT_KEY = b"format"
 BUILD_KEY = b"build"
 EPOCH_KEY = b"epoch"
-FIRST_LSN_KEY = b"first_lsn"
 INDEX_VERSION_KEY = b"index_version"
-STORE_TABLES = (META, JOURNAL, SNAPSHOTS, AUDIT)
+STORE_TABLES = (META, JOURNAL, SNAPSHOTS, AUDIT, ARCHIVES)
 
 BLOCK_BYTES_MAX = 1900
 """Inline values end near 2,040 bytes with pages of 4,096 (LMDB keeps two nodes on a page)."""
+
+PRUNE_BLOCKS = 64
+"""How many journal rows one commit takes away: about 120 KiB, so that it is hardly longer than any other."""
 
 _ALMOST_FULL_BYTES = 1 << 20
 _ROWS_PER_READ = 512
@@ -69,6 +73,16 @@ def records_of(key: bytes, value: bytes, data_path: Path) -> tuple[int, list[byt
             f"entries from {lsn} on cannot be trusted. Reading stops here."
         )
     return lsn, _decode_records(body)
+
+
+def prunable(txn: "lmdb.Transaction[bytes]", journal: "lmdb._Database", below: Lsn, count: int) -> list[bytes]:
+    """Return the keys of up to `count` journal rows that hold nothing from `below` on.
+
+    The last row of all is never among them: it says where the journal ends.
+    """
+    with txn.cursor(journal) as cursor:
+        keys = list(itertools.islice(cursor.iternext(keys=True, values=False), count + 1)) if cursor.first() else []
+    return [key for key, successor in itertools.pairwise(keys) if unpack_number(successor) <= below]
 
 
 def failure_of(error: Exception, data_path: Path) -> StoreFailed:
@@ -189,6 +203,20 @@ class Environment:
             raise read_error(error, self.data_path) from error
         return Lsn(first + len(records) - 1)
 
+    def first_lsn(self) -> Lsn:
+        """Return the oldest LSN that is not in an archive file."""
+        value = self.get(META, FIRST_LSN_KEY)
+        return FIRST_LSN if value is None else Lsn(unpack_number(value))
+
+    def has_archived(self) -> bool:
+        """Whether the oldest journal row holds nothing but records that are in archive files."""
+        first_lsn = self.first_lsn()
+        try:
+            with self.map_lock, self.begin(JOURNAL) as txn:
+                return bool(prunable(txn, self.database(JOURNAL), first_lsn, 1))
+        except lmdb.Error as error:
+            raise read_error(error, self.data_path) from error
+
     def records(self, start: Lsn, until: Lsn) -> Iterator[tuple[Lsn, bytes]]:
         """Iterate over committed records. Raises `StoreCorrupt` where one is damaged or missing."""
         place = int(start)
@@ -241,3 +269,18 @@ class Environment:
         """Close the environment; no call may follow."""
         with self.map_lock:
             self.env.close()
+
+
+class EnvironmentSource:
+    """An environment and the archive files beside it, to be read as one journal; see `archive.ArchiveSource`."""
+
+    def __init__(self, environment: Environment, folder: Folder) -> None:
+        self._environment = environment
+        self.folder = folder
+        self.scan = environment.scan
+        self.records = environment.records
+
+    @property
+    def first_lsn(self) -> Lsn:
+        """The oldest LSN that is not in an archive file."""
+        return self._environment.first_lsn()

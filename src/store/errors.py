@@ -6,7 +6,9 @@ StoreError
 │   ├── StoreLocked         another owner holds it; says who
 │   ├── StoreNewer          written by a newer build
 │   ├── StoreCorrupt        not a store, or damaged; says file and place
-│   └── StoreUnsuitable     the file system or a setting cannot carry a store
+│   │   └── ArchiveCorrupt  an archive file is damaged, or not the one that was written
+│   ├── StoreUnsuitable     the file system or a setting cannot carry a store
+│   └── StateLost           no snapshot can be read, and not everything since the beginning either
 ├── StoreFailed             an open store stopped accepting; says why
 │   ├── StoreClosed         it was closed
 │   └── StoreForked         this process is a fork of the owner
@@ -14,11 +16,13 @@ StoreError
 │   ├── UnknownRecord       no such kind in this build
 │   ├── NewerRecord         its version is newer than this build's
 │   └── UndecodableRecord   its bytes do not fit its kind and version
-├── EntriesArchived         older than what retention left in the journal
+├── ArchiveMissing          the file that holds the entries asked for is not there
+├── ArchiveConflict         another file lies where an archive file is to be written
 └── SchemaError             the caller's mistake; nothing was recorded
-├── UnregisteredEvent   this class is in no codec
-├── UnknownTable        the schema declares no such table
-└── InvalidKey          empty, or longer than the store can index
+    ├── UnregisteredEvent   this class is in no codec
+    ├── UnknownTable        the schema declares no such table
+    ├── InvalidKey          empty, or longer than the store can index
+    └── InvalidValue        not bytes
 """
 
 # the names say what happened; the base class says that it is an error
@@ -50,8 +54,16 @@ class StoreCorrupt(StoreUnavailable):
     """The files are no store, or are damaged; the message names file and place."""
 
 
+class ArchiveCorrupt(StoreCorrupt):
+    """An archive file is damaged, or is not the one that was written; the message names it."""
+
+
 class StoreUnsuitable(StoreUnavailable):
     """The file system or a setting cannot carry a store safely."""
+
+
+class StateLost(StoreUnavailable):
+    """No snapshot can be read, and not everything since the beginning either: there is no state to start from."""
 
 
 class FailureReason(enum.Enum):
@@ -60,6 +72,7 @@ class FailureReason(enum.Enum):
     DISK_FULL = "the disk is full"
     MAP_FULL = "the store reached its configured ceiling"
     IO_ERROR = "the disk reported an error"
+    STALLED = "the disk does not answer"
     CORRUPT = "a page of the store is damaged"
     FENCED = "a newer owner has opened the store"
     ACTION_RAISED = "an action waiting for durability raised"
@@ -112,8 +125,12 @@ class UndecodableRecord(RecordError):
     """The record's bytes do not fit its kind and version."""
 
 
-class EntriesArchived(StoreError):
-    """The entries asked for are older than what retention left in the journal."""
+class ArchiveMissing(StoreError):
+    """The entries asked for were archived and their file is not there; the message names file and range."""
+
+
+class ArchiveConflict(StoreError):
+    """Where an archive file is to be written lies another one, whole and with other content. Nothing was changed."""
 
 
 class SchemaError(StoreError):

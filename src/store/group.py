@@ -11,15 +11,16 @@ the same thread when it is safe. Rows that are not committed yet are an overlay 
 import os
 import weakref
 from collections.abc import Callable, Iterator
+from functools import partial
 from types import TracebackType
 from typing import Self
 
 import trio
 
+from .archive import Archived, archived_files, spanning
 from .audit import AUDIT_HEAD_KEY, START, AuditHead, AuditRecord, pack_row
 from .batch import TABLES_OF_THE_STORE, Batch, Disk
 from .errors import (
-    EntriesArchived,
     FailureReason,
     InvalidKey,
     InvalidValue,
@@ -28,19 +29,27 @@ from .errors import (
     StoreForked,
     UnknownTable,
 )
-from .port import Entry, Event, Lsn
+from .port import Entry, Event, Lsn, Snapshot, Snapshots
 from .reading import (
     FIRST_LSN,
     decoded,
     entities,
-    newest_intact,
     pack_number,
     pack_snapshot,
+    read_snapshots,
     snapshot_slots,
     unpack_snapshot,
 )
+from .retention import PRUNE_PAUSE_SECONDS, Retention, Step, next_step
 from .schema import AUDIT, KEY_BYTES_MAX, META, SNAPSHOTS, Schema
 from .waiting import Waiting
+
+SLOW_SECONDS = 2.0
+"""A commit that takes longer than this lets nothing new begin (`congestion`)."""
+STALLED_SECONDS = 10.0
+"""A commit that takes longer fails the store, so that cancels no longer wait for it. It bounds memory, too: what
+gathers is at most what comes in that time."""
+BACKLOG_ENTRIES_MAX = 50_000
 
 _living: "weakref.WeakSet[GroupJournal]" = weakref.WeakSet()
 
@@ -77,6 +86,9 @@ class GroupJournal:
         self._draining = False
         self._wake = trio.Event()
         self._sleepers: set[trio.Event] = set()
+        self._archiving = trio.Lock()
+        self._unwatched = trio.Event()
+        self._handed_over_at = 0.0
 
     # Life: start, run, end.
 
@@ -98,6 +110,7 @@ class GroupJournal:
         _living.add(self)
         # A system task, so that a cancelled owner can still close: it must outlive the owner's scopes.
         trio.lowlevel.spawn_system_task(self._pump, name="store pump")
+        trio.lowlevel.spawn_system_task(self._watch, name="store watch")
 
     async def close(self) -> None:
         """Commit what is pending, then stop. Appends after this raise `StoreClosed`."""
@@ -112,8 +125,12 @@ class GroupJournal:
                     await self._sleep()
             self._refusal = self._unreadable = closed
             self._wake.set()
+            self._unwatched.set()
             _living.discard(self)
-            await self._disk.close()
+            if self.failed is not None and self.failed.reason is FailureReason.STALLED:
+                self._disk.abandon()  # it may never answer, and nobody is to wait for it
+            else:
+                await self._disk.close()
         self._waiting.clear()
 
     async def __aenter__(self) -> Self:
@@ -174,8 +191,8 @@ class GroupJournal:
         if not 0 < lsn <= self.last_lsn:
             raise ValueError(f"a snapshot of {entity!r} at {lsn} is outside of the journal 1..{self.last_lsn}")
         slots = snapshot_slots(entity)
-        kept = [unpack_snapshot(self.get(SNAPSHOTS, slot)) for slot in slots]
-        ages = [0 if snapshot is None else snapshot[0] for snapshot in kept]
+        kept = [unpack_snapshot(self.get(SNAPSHOTS, slot) or b"") for slot in slots]
+        ages = [snapshot.lsn if isinstance(snapshot, Snapshot) else 0 for snapshot in kept]
         # A snapshot replaces the one of its own LSN, else a missing or damaged one, else the older.
         slot = slots[ages.index(lsn if lsn in ages else min(ages))]
         self._add_rows([(SNAPSHOTS, slot, pack_snapshot(lsn, state))])
@@ -190,7 +207,71 @@ class GroupJournal:
         self._gathering.add([], puts)
         self._wake.set()
 
+    async def _commit(self, puts: list[tuple[str, bytes, bytes | None]], *, prune_below: Lsn | None = None) -> None:
+        """Write rows of the store's own, and return once they are durable. Raises `StoreFailed`."""
+        if self._refusal is not None:
+            raise self._refusal
+        batch = self._gathering
+        batch.add([], puts)
+        if prune_below is not None:
+            batch.prune(prune_below)
+        self._wake.set()
+        while batch is self._gathering or batch is self._in_flight:
+            if self.failed is not None:
+                raise self.failed
+            await self._sleep()
+
+    # Retention.
+
+    async def archive_next(self, policy: Retention, *, now_ns: int) -> Archived | str:
+        """Move the oldest entries into one archive file; see `Journal.archive_next`."""
+        if self._refusal is not None:
+            raise self._refusal
+        async with self._archiving:
+            # What was archived before is taken out first, so that the journal never holds much of both.
+            await self._prune()
+            step = await self._disk.run(partial(next_step, self._disk, policy, self.durable_lsn, now_ns))
+            if not isinstance(step, Step):
+                return step
+            await self._disk.run(step.write)
+            await self._commit(step.rows())
+            self.first_lsn = self._disk.first_lsn
+            await self._prune()
+        return step.archived
+
+    async def _prune(self) -> None:
+        """Take out of the journal what archive files hold, a little in each commit."""
+        while self._disk.has_archived():
+            await self._commit([], prune_below=self.first_lsn)
+            await trio.sleep(PRUNE_PAUSE_SECONDS)
+
     # Durability.
+
+    @property
+    def congestion(self) -> str | None:
+        """Why nothing new should be begun, as the disk does not keep up; None while it does."""
+        if self._in_flight is None or self.failed is not None:
+            return None
+        waiting = len(self._gathering.records)
+        if waiting > BACKLOG_ENTRIES_MAX:
+            return f"{waiting} entries wait for the disk, at most {BACKLOG_ENTRIES_MAX} may"
+        seconds = trio.current_time() - self._handed_over_at
+        if seconds > SLOW_SECONDS:
+            return f"a commit has taken {seconds:.1f} s so far, more than {SLOW_SECONDS:g} s"
+        return None
+
+    async def _watch(self) -> None:
+        """Fail the store where a commit does not end: what waits for it would wait for ever, and memory would fill."""
+        while not isinstance(self._refusal, StoreClosed):
+            self._unwatched = trio.Event()
+            await self._unwatched.wait()
+            while (batch := self._in_flight) is not None and self.failed is None:
+                await trio.sleep_until(self._handed_over_at + STALLED_SECONDS)
+                if self._in_flight is batch:
+                    why = (
+                        f"a commit has not ended within {STALLED_SECONDS:g} s; nothing further is accepted, reads go on"
+                    )
+                    self._fail(StoreFailed(FailureReason.STALLED, why))
 
     @property
     def pending(self) -> int:
@@ -251,6 +332,8 @@ class GroupJournal:
         if self._in_flight is not None or self.failed is not None or not (batch.records or batch.rows_count):
             return
         self._in_flight = batch
+        self._handed_over_at = trio.current_time()
+        self._unwatched.set()
         self._gathering = self._disk.new_batch(Lsn(self.last_lsn + 1))
         self._disk.begin_commit(batch)
 
@@ -355,8 +438,6 @@ class GroupJournal:
         """Iterate over stored records, those not yet committed included; see `Records.raw`."""
         if self._unreadable is not None:
             raise self._unreadable
-        if start < self.first_lsn:
-            raise EntriesArchived(f"entry {start} was archived; the journal starts at {self.first_lsn}")
         last = self.last_lsn if until is None else min(until, self.last_lsn)
         overlay = [batch for batch in (self._in_flight, self._gathering) if batch is not None]
         return self._raw(start, last, [(batch.first_lsn, list(batch.records)) for batch in overlay])
@@ -364,7 +445,7 @@ class GroupJournal:
     def _raw(self, start: Lsn, last: Lsn, overlay: list[tuple[Lsn, list[bytes]]]) -> Iterator[tuple[Lsn, bytes]]:
         committed = Lsn(overlay[0][0] - 1)
         if start <= committed:
-            yield from self._disk.records(start, min(last, committed))
+            yield from spanning(self._disk, start, min(last, committed))
         for first, records in overlay:
             for lsn, record in enumerate(records, first):
                 if start <= lsn <= last:
@@ -374,9 +455,19 @@ class GroupJournal:
         """Iterate over entries, those not yet committed included; see `Records.read`."""
         return decoded(self._codec, self.raw(start, until=until))
 
-    def snapshot(self, entity: str) -> tuple[Lsn, bytes] | None:
+    def archives(self) -> list[Archived]:
+        """Return the archive files that the store knows; see `Records.archives`."""
+        if self._unreadable is not None:
+            raise self._unreadable
+        return archived_files(self._disk)
+
+    def snapshot(self, entity: str) -> Snapshot | None:
         """Return the newest intact snapshot of an entity, or None."""
-        return newest_intact(self.get(SNAPSHOTS, slot) for slot in snapshot_slots(entity))
+        return next(iter(self.read_snapshots(entity).intact), None)
+
+    def read_snapshots(self, entity: str) -> Snapshots:
+        """Return the intact snapshots of an entity and what is wrong with others; see `Records.read_snapshots`."""
+        return read_snapshots(self.get(SNAPSHOTS, slot) for slot in snapshot_slots(entity))
 
     def snapshots(self, prefix: str = "") -> Iterator[str]:
         """Iterate over the entities that have a snapshot."""

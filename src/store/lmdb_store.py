@@ -3,10 +3,14 @@
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
+
+import trio
 
 from .batch import TABLES_OF_THE_STORE, Batch
 from .environment import Environment
 from .errors import StoreFailed
+from .folder import Folder
 from .group import GroupJournal
 from .lock import OwnerLock
 from .port import Durability, Lsn, is_synced
@@ -14,6 +18,8 @@ from .schema import Schema
 from .writer import Settings, Writer, WriterThread
 
 __all__ = ["Durability", "LmdbStore", "open_store"]
+
+T = TypeVar("T")
 
 GIB = 1 << 30
 MAP_SIZE_BYTES = GIB
@@ -57,6 +63,20 @@ class _LmdbDisk:
 
     def records(self, start: Lsn, until: Lsn) -> Iterator[tuple[Lsn, bytes]]:
         return self._environment.records(start, until)
+
+    @property
+    def first_lsn(self) -> Lsn:
+        return self._environment.first_lsn()
+
+    @property
+    def folder(self) -> Folder:
+        return self._writer.folder
+
+    def has_archived(self) -> bool:
+        return self._environment.has_archived()
+
+    async def run(self, work: Callable[[], T]) -> T:
+        return await trio.to_thread.run_sync(work)
 
     def forked(self) -> None:
         self._lock.abandon()

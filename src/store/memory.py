@@ -6,31 +6,45 @@
     async with MemoryStore(schema, disk) as journal: ...
 
 A commit takes `latency_seconds` of trio's clock, so a mock clock drives it.
+
+Faults of the disk: `fail_next` (an error, a full disk), `capacity_bytes` (and `free`), `latency_seconds`, `hang` and
+`resume`, `lose_power` (what was not synced is gone), `MemoryStore.crash` (with a torn last write), `damage_snapshot`,
+and those of its `MemoryFolder` of archive files: `fail_next`, `damage`, `remove`, `replace`.
 """
 
 import bisect
+import errno
+import os
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import trio
 
+from .archive import spanning
 from .batch import TABLES_OF_THE_STORE, Batch
-from .errors import FailureReason, StoreFailed, StoreLocked
+from .errors import FailureReason, StoreCorrupt, StoreFailed, StoreLocked
+from .folder import ARCHIVE_FOLDER
 from .group import GroupJournal
-from .port import Durability, Lsn, is_synced
-from .reading import FIRST_LSN, decoded
+from .port import Durability, Lsn, Snapshot, is_synced
+from .reading import FIRST_LSN, FIRST_LSN_KEY, decoded, snapshot_slots, unpack_number, unpack_snapshot
 from .rows import rows_of
-from .schema import Schema
+from .schema import META, SNAPSHOTS, Schema
 
+T = TypeVar("T")
 _Put = tuple[str, bytes, bytes | None]
 
 
 class _Group(NamedTuple):
-    """One atomic group as it lies on the disk. A torn one was being written when the machine stopped."""
+    """One atomic group as it lies on the disk. A torn one was being written when the machine stopped.
+
+    `prune_below` takes records out of the journal. What a loss of power may still take back must stay able to come
+    back, so they leave `groups` only once this group is synced.
+    """
 
     records: list[bytes]
     puts: list[_Put]
     torn: bool = False
+    prune_below: Lsn | None = None
 
     @property
     def size_bytes(self) -> int:
@@ -51,6 +65,47 @@ class _MemoryBatch(Batch):
         super().add(records, puts)
         self.groups.append(_Group(records, puts))
 
+    def prune(self, below: Lsn) -> None:
+        super().prune(below)
+        self.groups.append(_Group([], [], prune_below=below))
+
+
+class MemoryFolder:
+    """A folder of archive files in memory; see `folder.Folder`. Files are whole or not there, as renaming does it."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+        self._fault: OSError | None = None
+
+    def fail_next(self, error: OSError | None = None) -> None:
+        """Let the next writing fail, with a full disk where nothing else is said."""
+        self._fault = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) if error is None else error
+
+    def damage(self, name: str, *, at_byte: int = -1) -> None:
+        """Flip the bits of one byte of a file."""
+        data = bytearray(self.files[name])
+        data[at_byte] ^= 0xFF
+        self.files[name] = bytes(data)
+
+    def where(self, name: str) -> str:
+        """How a person finds this file."""
+        return f"{ARCHIVE_FOLDER}/{name}"
+
+    def names(self) -> list[str]:
+        """The names of all files, in order."""
+        return sorted(self.files)
+
+    def read(self, name: str) -> bytes | None:
+        """The content of a file, or None where there is none of that name."""
+        return self.files.get(name)
+
+    def write(self, name: str, data: bytes) -> None:
+        """Put a file there. Raises the OSError that was asked for."""
+        fault, self._fault = self._fault, None
+        if fault is not None:
+            raise fault
+        self.files[name] = data
+
 
 class MemoryDisk:
     """A disk that outlives its store objects, keeps what was synced, and fails on demand.
@@ -68,6 +123,12 @@ class MemoryDisk:
         self.indexes: tuple[int, frozenset[str]] | None = None
         self.owner: str | None = None
         self.groups: list[_Group] = []
+        self.first_lsn = FIRST_LSN
+        """LSN of the first record of `groups`: what was pruned before it is gone."""
+        self.folder = MemoryFolder()
+        self.answering = trio.Event()
+        """Set while the disk answers; see `hang`."""
+        self.answering.set()
         self._synced = 0
         self._fault: StoreFailed | None = None
 
@@ -75,9 +136,22 @@ class MemoryDisk:
         """Let the next commit fail."""
         self._fault = StoreFailed(reason, detail)
 
+    def hang(self) -> None:
+        """Let no commit end until `resume`."""
+        self.answering = trio.Event()
+
+    def resume(self) -> None:
+        """Let what hangs go on."""
+        self.answering.set()
+
+    def free(self, capacity_bytes: int | None = None) -> None:
+        """Make room, as an operator does who deletes something else: the disk takes so much from now on."""
+        self.capacity_bytes = capacity_bytes
+
     def sync(self) -> None:
         """Make everything written so far survive a loss of power."""
         self._synced = len(self.groups)
+        self._let_go()
 
     @property
     def unsynced(self) -> int:
@@ -89,12 +163,33 @@ class MemoryDisk:
         return self.survivor(self.groups[: self._synced + keep])
 
     def survivor(self, groups: list[_Group]) -> "MemoryDisk":
-        """Return another disk that holds just these groups."""
+        """Return another disk that holds just these groups, and the archive files: those are synced one by one."""
         disk = MemoryDisk(latency_seconds=self.latency_seconds, capacity_bytes=self.capacity_bytes)
         disk.epoch = self.epoch
         disk.indexes = self.indexes
         disk.groups = list(groups)
+        disk.first_lsn = self.first_lsn
+        disk.folder = self.folder
         return disk
+
+    def damage_snapshot(self, entity: str, *, at_byte: int | None = -1, length: int | None = None) -> None:
+        """Spoil the newest snapshot of an entity while no store is open: flip a byte of it, or cut it to a length."""
+        slots = snapshot_slots(entity)
+        place, put = max(
+            (
+                (found.lsn, number, place)
+                for number, group in enumerate(self.groups)
+                for place, (table, key, value) in enumerate(group.puts)
+                if table == SNAPSHOTS and key in slots and isinstance(found := unpack_snapshot(value or b""), Snapshot)
+            )
+        )[1:]
+        table, key, value = self.groups[place].puts[put]
+        data = bytearray(value or b"")[:length]
+        if length is None and at_byte is not None:
+            data[at_byte] ^= 0xFF
+        puts = list(self.groups[place].puts)
+        puts[put] = (table, key, bytes(data))
+        self.groups[place] = self.groups[place]._replace(puts=puts)
 
     def write(self, groups: list[_Group], *, sync: bool) -> StoreFailed | None:
         """Take groups as one commit, all or none; return why not."""
@@ -102,7 +197,7 @@ class MemoryDisk:
         if fault is not None:
             return fault
         size_bytes = sum(group.size_bytes for group in groups)
-        if self.capacity_bytes is not None and self.used_bytes + size_bytes > self.capacity_bytes:
+        if self.capacity_bytes is not None and size_bytes and self.used_bytes + size_bytes > self.capacity_bytes:
             return StoreFailed(
                 FailureReason.DISK_FULL,
                 f"{self.used_bytes} of {self.capacity_bytes} bytes are used and the commit has {size_bytes}",
@@ -117,9 +212,27 @@ class MemoryDisk:
         """Drop what was torn and return what is left."""
         intact = next((place for place, group in enumerate(self.groups) if group.torn), len(self.groups))
         del self.groups[intact:]  # a torn write was never acknowledged, so nobody has seen it
+        self.sync()
         self.used_bytes = sum(group.size_bytes for group in self.groups)
-        self._synced = len(self.groups)
         return self.groups
+
+    def _let_go(self) -> None:
+        """Take out the records that synced groups have pruned."""
+        below = max((group.prune_below for group in self.groups if group.prune_below is not None), default=None)
+        if below is None:
+            return
+        lsn: int = self.first_lsn
+        kept: list[_Group] = []
+        for group in self.groups:
+            gone = min(max(0, below - lsn), len(group.records))
+            lsn += len(group.records)
+            self.used_bytes -= sum(len(record) for record in group.records[:gone])
+            left = group._replace(records=group.records[gone:], prune_below=None)
+            if left.records or left.puts:
+                kept.append(left)
+        self.first_lsn = max(self.first_lsn, min(below, Lsn(lsn)))
+        self.groups[:] = kept
+        self._synced = len(kept)
 
 
 class _Rows:
@@ -164,12 +277,12 @@ class _MountedDisk:
     def __init__(self, disk: MemoryDisk, schema: Schema, durability: Durability, owner: str) -> None:
         self.disk = disk
         self.epoch = 0
-        self.first_lsn = FIRST_LSN
         self._schema = schema
         self._tables = (*schema.tables, *TABLES_OF_THE_STORE)
         self._sync = is_synced(durability)
         self._owner = owner
         self._records: list[bytes] = []
+        self._base = disk.first_lsn
         self._rows = {table: _Rows() for table in self._tables}
         self._done: Callable[[StoreFailed | None], None] = lambda _: None
         self._commits: trio.MemorySendChannel[_MemoryBatch] | None = None
@@ -177,7 +290,23 @@ class _MountedDisk:
 
     @property
     def last_lsn(self) -> Lsn:
-        return Lsn(len(self._records))
+        return Lsn(self._base + len(self._records) - 1)
+
+    @property
+    def first_lsn(self) -> Lsn:
+        value = self._rows[META].get(FIRST_LSN_KEY)
+        return FIRST_LSN if value is None else Lsn(unpack_number(value))
+
+    @property
+    def folder(self) -> MemoryFolder:
+        return self.disk.folder
+
+    def has_archived(self) -> bool:
+        return self._base < min(self.first_lsn, self.last_lsn)
+
+    async def run(self, work: Callable[[], T]) -> T:
+        await trio.lowlevel.checkpoint()
+        return work()
 
     async def open(self, done: Callable[[StoreFailed | None], None]) -> "_MountedDisk":
         await trio.lowlevel.checkpoint()
@@ -187,7 +316,9 @@ class _MountedDisk:
         self._done = done
         self.disk.epoch += 1
         self.epoch = self.disk.epoch
-        for group in self.disk.recover():
+        groups = self.disk.recover()
+        self._base = self.disk.first_lsn
+        for group in groups:
             self._apply(group)
         self._follow_schema()
         self._commits, batches = trio.open_memory_channel[_MemoryBatch](1)
@@ -201,7 +332,7 @@ class _MountedDisk:
         if known is None or (known[0] == schema.index_version and known[1].issuperset(schema.tables)):
             return
         emptied = [(table, key, None) for table in schema.tables for key, _ in self.scan(table, b"", None, None)]
-        entries = decoded(schema.codec, self.records(FIRST_LSN, self.last_lsn))
+        entries = decoded(schema.codec, spanning(self, FIRST_LSN, self.last_lsn))
         group = _Group([], [*emptied, *rows_of(schema, entries)])
         self.disk.groups.append(group)
         self._apply(group)
@@ -220,6 +351,7 @@ class _MountedDisk:
             seconds = latency() if callable(latency) else latency
             if seconds > 0:
                 await trio.sleep(seconds)
+            await self.disk.answering.wait()
             if self.stopped:
                 return  # what was under way when the machine stopped never arrives
             failure = self.disk.write(batch.groups, sync=self._sync)
@@ -230,6 +362,10 @@ class _MountedDisk:
 
     def _apply(self, group: _Group) -> None:
         self._records += group.records
+        if group.prune_below is not None:
+            gone = max(0, min(group.prune_below, self.last_lsn) - self._base)
+            del self._records[:gone]
+            self._base = Lsn(self._base + gone)
         for table, key, value in group.puts:
             # A table may be gone from the schema; its rows stay on the disk, as they would in a file.
             if table not in self._rows:
@@ -244,7 +380,9 @@ class _MountedDisk:
 
     def records(self, start: Lsn, until: Lsn) -> Iterator[tuple[Lsn, bytes]]:
         for lsn in range(start, until + 1):
-            yield Lsn(lsn), self._records[lsn - 1]
+            if not self._base <= lsn <= self.last_lsn:
+                raise StoreCorrupt(f"the memory disk has no entry {lsn}, it holds {self._base} to {self.last_lsn}")
+            yield Lsn(lsn), self._records[lsn - self._base]
 
     def forked(self) -> None:
         """Nothing to let go of: the child has its own copy of the memory."""

@@ -7,11 +7,15 @@
 """
 
 from collections.abc import Callable, Iterator
-from typing import Literal, NewType, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, NewType, Protocol, TypeAlias
 
 import msgspec
 
 from .errors import StoreFailed
+
+if TYPE_CHECKING:  # these know this module
+    from .archive import Archived
+    from .retention import Retention
 
 Lsn = NewType("Lsn", int)
 """Log sequence number: the place of an event in the one total order. The first is 1; 0 is before everything."""
@@ -43,12 +47,26 @@ class Entry(msgspec.Struct, frozen=True):
     event: Event
 
 
+class Snapshot(NamedTuple):
+    """The state of an entity as of an LSN."""
+
+    lsn: Lsn
+    state: bytes
+
+
+class Snapshots(NamedTuple):
+    """An entity's snapshots: those whose hash holds, the newest first, and what is wrong with the others."""
+
+    intact: tuple[Snapshot, ...]
+    damaged: tuple[str, ...]
+
+
 class StoredRecords(Protocol):
     """Records and rows as they are stored. No transaction outlives a call, so no reader pins old pages."""
 
     @property
     def first_lsn(self) -> Lsn:
-        """The oldest LSN that retention has left in the journal."""
+        """The oldest LSN in the journal itself; what is older lies in archive files, and reading goes through them."""
 
     @property
     def last_lsn(self) -> Lsn:
@@ -79,11 +97,18 @@ class Records(StoredRecords, Protocol):
     def read(self, start: Lsn = ..., *, until: Lsn | None = None) -> Iterator[Entry]:
         """Iterate over entries from `start` through `until`, or through the last at the call.
 
-        Raises `RecordError` at a record this build cannot decode and `EntriesArchived` below `first_lsn`.
+        Raises `RecordError` at a record this build cannot decode, `ArchiveMissing` where the file with older entries
+        is not there, `ArchiveCorrupt` where it is damaged.
         """
 
-    def snapshot(self, entity: str) -> tuple[Lsn, bytes] | None:
+    def archives(self) -> "list[Archived]":
+        """Return the archive files that the store knows, the oldest first. Whether they are there is another matter."""
+
+    def snapshot(self, entity: str) -> Snapshot | None:
         """Return the newest intact snapshot of an entity. A damaged newest one falls back to the older."""
+
+    def read_snapshots(self, entity: str) -> Snapshots:
+        """Return all intact snapshots of an entity, the newest first, and what is wrong with the damaged ones."""
 
     def snapshots(self, prefix: str = "") -> Iterator[str]:
         """Iterate over the entities that have a snapshot, in order of their names."""
@@ -125,6 +150,17 @@ class Journal(Records, Protocol):
 
     def drop_snapshots(self, entity: str) -> None:
         """Forget the snapshots of an entity that has ended."""
+
+    @property
+    def congestion(self) -> str | None:
+        """Why nothing new should be begun, as the disk does not keep up; None while it does."""
+
+    async def archive_next(self, policy: "Retention", *, now_ns: int) -> "Archived | str":
+        """Move the oldest entries into one archive file, if the policy lets them go; else say what it waits for.
+
+        Raises `ArchiveConflict`, `ArchiveCorrupt`, `StoreFailed`, and OSError where the file could not be written:
+        the entries are in the journal then as before.
+        """
 
     async def close(self) -> None:
         """Commit what is pending, then stop. Appends after this raise `StoreClosed`."""

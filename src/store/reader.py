@@ -11,20 +11,22 @@ from typing import Self
 
 import lmdb
 
+from .archive import Archived, archived_files, spanning
 from .environment import (
     EPOCH_KEY,
-    FIRST_LSN_KEY,
     FORMAT_KEY,
     STORE_TABLES,
     Environment,
+    EnvironmentSource,
     check_format,
     read_error,
 )
-from .errors import EntriesArchived, FailureReason, StoreClosed, StoreCorrupt, StoreLocked, StoreMissing, UnknownTable
+from .errors import FailureReason, StoreClosed, StoreCorrupt, StoreLocked, StoreMissing, UnknownTable
 from .files import DATA_FILE, read_header
+from .folder import ARCHIVE_FOLDER, FileFolder
 from .lock import LOCK_FILE, Holder, is_held, read_holder
-from .port import Entry, Lsn
-from .reading import FIRST_LSN, decoded, entities, newest_intact, snapshot_slots, unpack_number
+from .port import Entry, Lsn, Snapshot, Snapshots
+from .reading import FIRST_LSN, decoded, entities, read_snapshots, snapshot_slots, unpack_number
 from .schema import META, SNAPSHOTS, Schema
 
 _SPARE_TABLES = 32
@@ -67,8 +69,8 @@ class Reader:
 
     @property
     def first_lsn(self) -> Lsn:
-        """The oldest LSN that retention has left in the journal."""
-        return Lsn(self._number(FIRST_LSN_KEY, FIRST_LSN))
+        """The oldest LSN in the journal itself; what is older lies in archive files."""
+        return self._opened.first_lsn()
 
     @property
     def last_lsn(self) -> Lsn:
@@ -88,18 +90,24 @@ class Reader:
 
     def raw(self, start: Lsn = FIRST_LSN, *, until: Lsn | None = None) -> Iterator[tuple[Lsn, bytes]]:
         """Iterate over stored records; see `Records.raw`."""
-        first, last = self.first_lsn, self.last_lsn
-        if start < first:
-            raise EntriesArchived(f"entry {start} was archived; the journal starts at {first}")
-        return self._opened.records(start, last if until is None else min(until, last))
+        last = self.last_lsn
+        return spanning(self._source, start, last if until is None else min(until, last))
 
     def read(self, start: Lsn = FIRST_LSN, *, until: Lsn | None = None) -> Iterator[Entry]:
         """Iterate over entries; see `Records.read`."""
         return decoded(self._schema.codec, self.raw(start, until=until))
 
-    def snapshot(self, entity: str) -> tuple[Lsn, bytes] | None:
+    def archives(self) -> list[Archived]:
+        """Return the archive files that the store knows; see `Records.archives`."""
+        return archived_files(self._source)
+
+    def snapshot(self, entity: str) -> Snapshot | None:
         """Return the newest intact snapshot of an entity, or None."""
-        return newest_intact(self._opened.get(SNAPSHOTS, slot) for slot in snapshot_slots(entity))
+        return next(iter(self.read_snapshots(entity).intact), None)
+
+    def read_snapshots(self, entity: str) -> Snapshots:
+        """Return the intact snapshots of an entity and what is wrong with others; see `Records.read_snapshots`."""
+        return read_snapshots(self._opened.get(SNAPSHOTS, slot) for slot in snapshot_slots(entity))
 
     def snapshots(self, prefix: str = "") -> Iterator[str]:
         """Iterate over the entities that have a snapshot."""
@@ -118,6 +126,10 @@ class Reader:
         if table not in environment:  # the owner may have made it since; until then it has no rows
             environment.open_tables((table,), None, create=False)
         return environment
+
+    @property
+    def _source(self) -> EnvironmentSource:
+        return EnvironmentSource(self._opened, FileFolder(self._directory / ARCHIVE_FOLDER))
 
     def _number(self, key: bytes, default: int) -> int:
         value = self._opened.get(META, key)

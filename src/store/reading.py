@@ -3,17 +3,23 @@
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
+from hashlib import sha256
 
 from .codec import Codec
 from .errors import InvalidKey, StoreCorrupt
-from .port import Entry, Lsn
+from .port import Entry, Lsn, Snapshot, Snapshots
 from .schema import KEY_BYTES_MAX
 
 FIRST_LSN = Lsn(1)
+FIRST_LSN_KEY = b"first_lsn"
 
 _SLOTS = (b"\0a", b"\0b")
 _NUMBER = struct.Struct(">Q")
 _CHECKSUM = struct.Struct(">I")
+SNAPSHOT_FORMAT = 1
+_SNAPSHOT_MARK = b"SNAP"
+_SNAPSHOT_HEAD = struct.Struct(">4sHQQ")
+_HASH_BYTES = 32
 
 
 def pack_number(number: int) -> bytes:
@@ -66,21 +72,37 @@ def snapshot_slots(entity: str) -> tuple[bytes, bytes]:
 
 
 def pack_snapshot(lsn: Lsn, state: bytes) -> bytes:
-    """Return a snapshot behind its checksum."""
-    return sealed(pack_number(lsn) + state)
+    """Return a snapshot behind a head that says its format, its place, its length and its hash."""
+    head = _SNAPSHOT_HEAD.pack(_SNAPSHOT_MARK, SNAPSHOT_FORMAT, lsn, len(state))
+    return head + sha256(head + state).digest() + state
 
 
-def unpack_snapshot(data: bytes | None) -> tuple[Lsn, bytes] | None:
-    """Return LSN and state of a snapshot, or None where there is none or its checksum does not hold."""
-    body = None if data is None else unsealed(data)
-    if body is None or len(body) < _NUMBER.size:
-        return None
-    return Lsn(unpack_number(body[: _NUMBER.size])), body[_NUMBER.size :]
+def unpack_snapshot(data: bytes) -> Snapshot | str:
+    """Return a snapshot, or what is wrong with its bytes."""
+    size = _SNAPSHOT_HEAD.size
+    if len(data) < size + _HASH_BYTES:
+        return f"it is cut off after {len(data)} bytes"
+    mark, version, lsn, length = _SNAPSHOT_HEAD.unpack_from(data)
+    if mark != _SNAPSHOT_MARK:
+        return f"it begins with {data[:4]!r} instead of {_SNAPSHOT_MARK!r}"
+    if version != SNAPSHOT_FORMAT:
+        return f"it has format {version}, this build reads format {SNAPSHOT_FORMAT}"
+    state = data[size + _HASH_BYTES :]
+    if len(state) != length:
+        return f"it has {len(state)} bytes of the {length} that were written"
+    if sha256(data[:size] + state).digest() != data[size : size + _HASH_BYTES]:
+        return "its bytes do not match their hash"
+    return Snapshot(Lsn(lsn), state)
 
 
-def newest_intact(slots: Iterable[bytes | None]) -> tuple[Lsn, bytes] | None:
-    """Return LSN and state of the newest snapshot whose checksum holds."""
-    return max((snapshot for slot in slots if (snapshot := unpack_snapshot(slot)) is not None), default=None)
+def read_snapshots(slots: Iterable[bytes | None]) -> Snapshots:
+    """Return what the places of an entity's snapshots hold: the intact ones, the newest first, and the damage."""
+    found = [(number, unpack_snapshot(data)) for number, data in enumerate(slots, 1) if data is not None]
+    intact = [snapshot for _, snapshot in found if isinstance(snapshot, Snapshot)]
+    return Snapshots(
+        intact=tuple(sorted(intact, key=lambda snapshot: snapshot.lsn, reverse=True)),
+        damaged=tuple(f"in place {number}: {why}" for number, why in found if isinstance(why, str)),
+    )
 
 
 def entities(rows: Iterable[tuple[bytes, bytes]]) -> Iterator[str]:

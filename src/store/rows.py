@@ -36,10 +36,11 @@ def rows_of(schema: Schema, entries: Iterable[Entry]) -> Iterator[tuple[str, byt
 def check_rows(records: Records, schema: Schema) -> list[RowDifference]:
     """Return every row that differs from what the journal says. Use it on a stopped store; it holds all rows at once.
 
-    Only a journal that starts at 1 can tell. Raises `RecordError` or `StoreCorrupt` where the journal cannot be read.
+    Everything since the beginning is read, archive files too. Raises `RecordError`, `ArchiveMissing` or `StoreCorrupt`
+    where that cannot be.
     """
     expected: dict[tuple[str, bytes], bytes] = {}
-    for table, key, value in rows_of(schema, records.read(records.first_lsn)):
+    for table, key, value in rows_of(schema, records.read()):
         if value is None:
             expected.pop((table, key), None)
         else:

@@ -11,7 +11,8 @@ META = META_TABLE
 JOURNAL = "journal"
 SNAPSHOTS = "snapshots"
 AUDIT = AUDIT_TABLE
-RESERVED_TABLES = frozenset({META, JOURNAL, SNAPSHOTS, AUDIT})
+ARCHIVES = "archives"
+RESERVED_TABLES = frozenset({META, JOURNAL, SNAPSHOTS, AUDIT, ARCHIVES})
 
 KEY_BYTES_MAX = 511
 """Longest key that LMDB can index (lmdb.h, mdb_env_get_maxkeysize)."""

@@ -11,33 +11,37 @@ import itertools
 import queue
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
 import lmdb
 import trio
 
+from .archive import spanning
 from .batch import Batch
 from .environment import (
     BUILD_KEY,
     EPOCH_KEY,
-    FIRST_LSN_KEY,
     FORMAT,
     FORMAT_KEY,
     INDEX_VERSION_KEY,
+    PRUNE_BLOCKS,
     STORE_TABLES,
     Environment,
+    EnvironmentSource,
     blocks_of,
     check_format,
     failure_of,
+    prunable,
     read_error,
 )
-from .errors import FailureReason, StoreCorrupt, StoreFailed, StoreUnsuitable
+from .errors import ArchiveMissing, FailureReason, StoreCorrupt, StoreFailed, StoreUnsuitable
 from .files import DATA_FILE, check_pages, read_header, refuse_network_file_system
+from .folder import ARCHIVE_FOLDER, FileFolder
 from .lock import OwnerLock
 from .port import Lsn
-from .reading import FIRST_LSN, decoded, pack_number, unpack_number
+from .reading import FIRST_LSN, FIRST_LSN_KEY, decoded, pack_number, unpack_number
 from .rows import rows_of
 from .schema import JOURNAL, META, Schema
 
@@ -81,6 +85,7 @@ class Writer:
         self._lock = lock
         self._data_path = settings.directory / DATA_FILE
         self._map_size_bytes = settings.map_size_bytes
+        self.folder = FileFolder(settings.directory / ARCHIVE_FOLDER)
         self._commits = 0
         self.environment: Environment | None = None
         self.epoch = 0
@@ -185,12 +190,14 @@ class Writer:
     def _rebuild_rows(self, environment: Environment) -> None:
         """Make all index rows anew. Cut short, it starts over at the next opening: the version is written last."""
         schema = self._settings.schema
-        if self.first_lsn != FIRST_LSN:
+        try:
+            self._read_all(environment)
+        except (ArchiveMissing, StoreCorrupt) as error:
             raise StoreUnsuitable(
-                f"{self._data_path}: the indexes changed to version {schema.index_version} and must be made anew, but "
-                f"the journal starts at {self.first_lsn}. Bring the archived entries back first."
-            )
-        rows = rows_of(schema, decoded(schema.codec, environment.records(FIRST_LSN, self.last_lsn)))
+                f"{self._data_path}: the indexes changed to version {schema.index_version} and must be made anew from "
+                f"everything since the beginning, but: {error} Nothing was changed."
+            ) from error
+        rows = rows_of(schema, decoded(schema.codec, self._all(environment)))
         self._transact(self._empty_tables)
         while part := list(itertools.islice(rows, REBUILD_ROWS)):
             batch = Batch(FIRST_LSN, schema.tables)
@@ -198,6 +205,15 @@ class Writer:
             self._transact(partial(self._put_batch, batch=batch))
         version = pack_number(schema.index_version)
         self._transact(lambda txn, environment: txn.put(INDEX_VERSION_KEY, version, db=environment.database(META)))
+
+    def _all(self, environment: Environment) -> Iterator[tuple[Lsn, bytes]]:
+        return spanning(EnvironmentSource(environment, self.folder), FIRST_LSN, self.last_lsn)
+
+    def _read_all(self, environment: Environment) -> None:
+        """Read through everything once before anything is emptied: the rows are worth more than their new version."""
+        if self.first_lsn != FIRST_LSN:
+            for _ in self._all(environment):
+                pass
 
     def _empty_tables(self, txn: "lmdb.Transaction[bytes]", environment: Environment) -> None:
         for table in self._settings.tables:
@@ -257,6 +273,10 @@ class Writer:
         for table, rows in batch.rows.items():
             if rows:
                 self._put_rows(environment, txn, batch, table, rows)
+        if batch.prune_below is not None:
+            journal = environment.database(JOURNAL)
+            for key in prunable(txn, journal, batch.prune_below, PRUNE_BLOCKS):
+                txn.delete(key, db=journal)
 
     @staticmethod
     def _put_rows(

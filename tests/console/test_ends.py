@@ -15,7 +15,7 @@ from tallystick.model.money import Quantity
 from tallystick.model.outcome import EvidenceKind, Filled
 from tallystick.runtime import RuntimeGaveUp
 from tallystick.store import (
-    EntriesArchived,
+    ArchiveMissing,
     FailureReason,
     StoreClosed,
     StoreCorrupt,
@@ -77,7 +77,7 @@ class TestExitCodes:
             (StoreClosed(FailureReason.CLOSED, "m"), ExitCode.STORE_FAILED),
             (UnknownRecord("m", kind="k", version=1, lsn=1), ExitCode.STORE_NEWER),
             (UndecodableRecord("m", kind="k", version=1, lsn=1), ExitCode.STORE_CORRUPT),
-            (EntriesArchived("m"), ExitCode.NOT_FOUND),
+            (ArchiveMissing("m"), ExitCode.NOT_FOUND),
             (ClockOff("m"), ExitCode.CLOCK_OFF),
             (RuntimeGaveUp("m"), ExitCode.GAVE_UP),
             (Refusal(ExitCode.NOT_LIVE, "m"), ExitCode.NOT_LIVE),

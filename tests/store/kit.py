@@ -23,6 +23,7 @@ from tallystick.store import (
     open_reader,
     open_store,
 )
+from tallystick.store.folder import ARCHIVE_FOLDER
 
 
 class Placed(msgspec.Struct, frozen=True):
@@ -105,6 +106,10 @@ class Medium(Protocol):
 
     name: str
 
+    def archive_files(self) -> dict[str, bytes]: ...
+
+    def put_archive_file(self, name: str, data: bytes | None) -> None: ...
+
     def store(
         self, schema: Schema | None = None, *, on_failure: Callable[[StoreFailed], None] | None = None
     ) -> Store: ...
@@ -115,6 +120,14 @@ class MemoryMedium:
 
     def __init__(self) -> None:
         self.disk = MemoryDisk()
+
+    def archive_files(self) -> dict[str, bytes]:
+        return dict(self.disk.folder.files)
+
+    def put_archive_file(self, name: str, data: bytes | None) -> None:
+        self.disk.folder.files.pop(name, None)
+        if data is not None:
+            self.disk.folder.files[name] = data
 
     def store(
         self, schema: Schema | None = None, *, on_failure: Callable[[StoreFailed], None] | None = None
@@ -127,6 +140,18 @@ class LmdbMedium:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+
+    def archive_files(self) -> dict[str, bytes]:
+        folder = self.directory / ARCHIVE_FOLDER
+        return {path.name: path.read_bytes() for path in sorted(folder.iterdir())} if folder.exists() else {}
+
+    def put_archive_file(self, name: str, data: bytes | None) -> None:
+        path = self.directory / ARCHIVE_FOLDER / name
+        if data is None:
+            path.unlink()
+        else:
+            path.parent.mkdir(exist_ok=True, parents=True)
+            path.write_bytes(data)
 
     def store(
         self, schema: Schema | None = None, *, on_failure: Callable[[StoreFailed], None] | None = None

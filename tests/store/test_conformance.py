@@ -29,7 +29,6 @@ from tallystick.store import (
     open_store,
     verify,
 )
-from tallystick.store.reading import unpack_snapshot
 from trio.testing import MockClock
 
 from tests.store.kit import (
@@ -356,7 +355,7 @@ async def test_the_newest_snapshot_is_returned_before_and_after_its_commit(mediu
 
 async def test_two_snapshots_of_an_entity_are_kept(medium: Medium) -> None:
     def kept(journal: Journal) -> list[int]:
-        return sorted(snapshot[0] for _, row in journal.scan("snapshots") if (snapshot := unpack_snapshot(row)))
+        return sorted(snapshot.lsn for snapshot in journal.read_snapshots("a").intact)
 
     async with medium.store() as journal:
         journal.append(*(placed(str(number)) for number in range(9)), at_ns=0)

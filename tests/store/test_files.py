@@ -8,7 +8,6 @@ from pathlib import Path
 import lmdb
 import pytest
 from tallystick.store import (
-    EntriesArchived,
     FailureReason,
     Lsn,
     Schema,
@@ -229,18 +228,18 @@ async def test_an_error_nobody_thought_of_stops_the_store(tmp_path: Path, monkey
     await store.close()
 
 
-async def test_entries_below_the_low_water_mark_are_archived(tmp_path: Path) -> None:
+async def test_a_journal_that_lost_the_list_of_its_files_says_which_entry_is_nowhere(tmp_path: Path) -> None:
     await fill(tmp_path, 2)
     edit(tmp_path, "meta", lambda txn: txn.put(b"first_lsn", (4).to_bytes(8, "big")))
-    says = "entry 1 was archived; the journal starts at 4"
+    says = "entry 1 is neither in the journal, which starts at 4, nor in a file"
     async with open_store(tmp_path, make_schema()) as journal:
-        with pytest.raises(EntriesArchived, match=says):
-            journal.read()
+        with pytest.raises(StoreCorrupt, match=says):
+            list(journal.read())
         assert [entry.lsn for entry in journal.read(journal.first_lsn)] == [4, 5, 6]
-    with open_reader(tmp_path, make_schema()) as reader, pytest.raises(EntriesArchived, match=says):
-        reader.read()
+    with open_reader(tmp_path, make_schema()) as reader, pytest.raises(StoreCorrupt, match=says):
+        list(reader.read())
     changed = Schema(make_codec(), tables=TABLES, index_version=2)
-    with pytest.raises(StoreUnsuitable, match="must be made anew, but the journal starts at 4"):
+    with pytest.raises(StoreUnsuitable, match=f"must be made anew .* but: {says}"):
         await open_store(tmp_path, changed).start()
 
 
