@@ -14,7 +14,8 @@ class AlertsActor(TradingActor):
     @handles(Raise)
     def _raise(self, message: Raise) -> None:
         alert = message.alert
-        if alert.alert_id in self.ledger.alerts and self.ledger.alerts[alert.alert_id].state.is_open:
+        known = self.ledger.alerts.get(alert.alert_id)
+        if known is not None and known.state.is_open and not message.again:
             return
         before = self.context.recorder.journal.get(ALERTS, alert.alert_id)
         if before is not None and _is_for_ever(alert.alert_id):
@@ -57,4 +58,7 @@ def _is_for_ever(alert_id: str) -> bool:
         "settlement_changed",
         "foreign_fill",
         "foreign_order",
+        "transfer",
+        "exit_recovered",
+        "history_changed",
     }

@@ -9,6 +9,7 @@ from ..model.intent import AnyIntent
 from ..model.order import OrderState, OrderTerms
 from ..model.report import ExecutionReport, OrderReport, SettlementReport
 from ..model.risk import ApprovedIntent, ApprovedOrder, Refused
+from ..model.truth import Truth
 from ..model.value import Value
 from ..store.port import Lsn
 from ..venues.port import Reply, Request
@@ -252,11 +253,30 @@ class CompareNow(Message, frozen=True):
     why: str
 
 
+class AskTruth(Message, frozen=True):
+    """Asks the witness for a comparison that begins now. The reply is a `TruthTold`.
+
+    With `settled` it is given once every difference has settled: explained, gone, or alerted.
+    """
+
+    settled: bool
+
+
+class TruthTold(Message, frozen=True):
+    """What a comparison came to. `unread` says which view could not be read and why."""
+
+    truths: tuple[Truth, ...]
+    unread: tuple[str, ...]
+
+
 # ---- alerts ------------------------------------------------------------------------------------------------
 
 
 class Raise(Message, frozen=True):
+    """Open an alert. `again` tells an open one anew: what it says has changed, or nobody has answered it."""
+
     alert: Alert
+    again: bool = False
 
 
 class Explain(Message, frozen=True):

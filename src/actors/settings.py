@@ -3,11 +3,12 @@
 The defaults stand together here; `tallystick.configuration` reads them from a file and checks them.
 """
 
+from decimal import Decimal
 from enum import StrEnum
 from typing import Literal
 
 from ..model.identifiers import AccountId, AssetId, StrategyName, VenueName
-from ..model.money import Cash
+from ..model.money import Cash, Quantity
 from ..model.risk import RiskLimits
 from ..model.value import Value
 
@@ -16,10 +17,11 @@ TraceScope = Literal["orders", "off"]
 
 
 class OpeningPolicy(StrEnum):
-    """What to do with holdings that were there before the journal's first entry for an account."""
+    """What to do with holdings that were there before the journal's first entry for an account.
 
-    ADOPT = "adopt"
-    """Take what venue and wallet agree on as the baseline, as an event with that evidence."""
+    There is one rule, and it has a name so that a configuration can say it: nothing but a command adopts a position.
+    """
+
     REQUIRE_FLAT = "require_flat"
     """Adopt cash alone; any position keeps the account out of Live until an operator adopts it."""
 
@@ -39,9 +41,14 @@ class ReconcilerSettings(Value, frozen=True):
 class WitnessSettings(Value, frozen=True):
     """How the three views are compared (design 10)."""
 
-    cadence_seconds: float = 30
+    cadence_seconds: float = 60
+    """The longest time without a comparison; as long as between two sweeps, and fills bring one forward."""
     settle_seconds: float = 6
     """A disagreement must survive this long, and a second reading, before it is a drift."""
+    realert_seconds: float = 14_400
+    """A drift that is still there and unanswered is told again this often; one that changes is told at once."""
+    position_jump: Quantity = Quantity(Decimal(1))
+    """A position that differs by more than this is swept for at once, before the difference has settled."""
     unavailable_alert_seconds: float = 300
     settlement_stalled_seconds: float = 600
     read_attempts: int = 3

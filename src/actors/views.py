@@ -1,5 +1,8 @@
 """Reads what an account holds as the venue and the wallet show it, at one fill watermark.
 
+Where the wallet shows that something moved without a trade, the account's ledger is read up to the same block and
+booked first, so that views and book are of one moment.
+
 For whoever compares (the witness) and whoever acts on a comparison (an operator's adoption): both see the same.
 """
 
@@ -8,25 +11,36 @@ from collections.abc import Sequence
 from ..model.identifiers import AssetId, InstrumentId
 from ..model.money import ZERO, SignedQuantity
 from ..model.report import Holding, HoldingsPage, Unreadable
+from ..model.transfer import LedgerPosition
 from ..model.truth import Absent, BookView, Seen, Unavailable, View
 from ..model.value import Value
 from ..venues.port import Reply, TransportFailure
-from .exchange import ConversingActor
+from .transfers import LedgerReadingActor
 
 
 class Observed(Value, frozen=True):
     """Both views at one fill watermark; None where the account has no such view.
 
     `before` are the books as they were when the reading began: all that a reading is worth while fills never pause.
+    `position` is the wallet's place in its ledger; `ledger_unread` says why what moved up to there is not known.
     """
 
     venue: HoldingsPage | Unreadable
     wallet: HoldingsPage | Unreadable | None
     watermark: int
     before: dict[AssetId, BookView]
+    position: LedgerPosition | None = None
+    ledger_unread: str = ""
 
 
-class ObservingActor(ConversingActor):
+class WalletReading(Value, frozen=True):
+    """The wallet, with the block that it was read at; both None where there is none."""
+
+    page: HoldingsPage | Unreadable | None = None
+    head: Reply | None = None
+
+
+class ObservingActor(LedgerReadingActor):
     """An actor whose tasks read the views of one account."""
 
     def _instruments(self) -> tuple[InstrumentId, ...]:
@@ -44,7 +58,22 @@ class ObservingActor(ConversingActor):
             venue = await self._read_venue(instruments)
             wallet = await self._read_wallet(instruments)
             if self.ledger.account(self.account).fills == watermark or attempt >= self.settings.witness.read_attempts:
-                return Observed(venue=venue, wallet=wallet, watermark=watermark, before=before)
+                break
+        page, unread, position = wallet.page, None, None
+        if wallet.head is not None and isinstance(page, HoldingsPage):
+            unread = await self.read_ledger(wallet.head, page)
+            found = self.dialect.ledger_position(wallet.head)
+            position = None if isinstance(found, Unreadable) else found
+        if unread is not None and unread.wallet_too:
+            page = Unreadable(why=unread.why)
+        return Observed(
+            venue=venue,
+            wallet=page,
+            watermark=watermark,
+            before=before,
+            position=position,
+            ledger_unread="" if unread is None else unread.why,
+        )
 
     async def _read_venue(self, instruments: Sequence[InstrumentId]) -> HoldingsPage | Unreadable:
         holdings: list[Holding] = []
@@ -63,17 +92,17 @@ class ObservingActor(ConversingActor):
                     holdings=tuple(holdings), as_of_ns=page.as_of_ns, stamp=page.stamp, exhaustive=page.exhaustive
                 )
 
-    async def _read_wallet(self, instruments: Sequence[InstrumentId]) -> HoldingsPage | Unreadable | None:
+    async def _read_wallet(self, instruments: Sequence[InstrumentId]) -> WalletReading:
         asks = self.dialect.wallet_head()
         if asks is None:
-            return None
+            return WalletReading()
         head: Reply = await self.request(asks)
         if isinstance(head, TransportFailure):
-            return Unreadable(why=head.why)
+            return WalletReading(page=Unreadable(why=head.why))
         balances = self.dialect.wallet_balances(head, instruments)
         if isinstance(balances, Unreadable):
-            return balances
-        return self.dialect.read_wallet(head, await self.request(balances), instruments)
+            return WalletReading(page=balances)
+        return WalletReading(page=self.dialect.read_wallet(head, await self.request(balances), instruments), head=head)
 
 
 def view_of(name: str, page: HoldingsPage | Unreadable | None, asset: AssetId, now_ns: int) -> View:

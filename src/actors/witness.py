@@ -2,47 +2,76 @@
 
 A comparison is made only between views of one fill watermark: read, and if a fill came meanwhile, read again. A
 disagreement must survive a settling time and a second reading; then its cause is looked for before anyone is alerted.
-A fill that the venue's history has and the log lacks is alerted as dropped, and the sweep that books it closes the
-alert as explained. Any other drift pauses the strategies of the account until an operator resolves it.
+What the venue's history has and the log lacks is booked under its execution ids, and that closes the alert as
+explained. Any other drift pauses the strategies of the account until an operator resolves it; it is one alert, told
+again when it changes and on a schedule, and asks nobody to repair anything in between.
 """
 
 from ..model.account import SweepTrigger
-from ..model.alert import Alert, AlertKind, Severity
-from ..model.event import OpeningAdopted, TruthCompared
-from ..model.fill import Execution
+from ..model.alert import Alert
+from ..model.event import Event, LedgerRead, OpeningAdopted, OpeningObserved, TruthCompared
+from ..model.fill import FillSource
 from ..model.identifiers import AccountId, AlertId, AssetId, InstrumentId
-from ..model.money import ZERO, Quantity, SignedQuantity, plain
-from ..model.report import Holding, HoldingsPage, Unreadable
-from ..model.timestamps import rfc3339
-from ..model.truth import Absent, BookView, Diagnosis, Seen, Truth, Unavailable, View
+from ..model.money import ZERO, Quantity, SignedQuantity
+from ..model.report import ExecutionReport, Holding, HoldingsPage, Unreadable
+from ..model.truth import BookView, Diagnosis, Difference, Seen, Truth, Unavailable, View, diagnosis_of
 from ..model.value import Value
-from ..store.records import FILLS, fill_row
 from .context import Context, Paths
+from .diagnosis import Diagnosed, DiagnosingActor
 from .fill_log import dropped_fill_alert, stalled_alert_id
-from .kernel import TaskDone, handles
-from .messages import CompareNow, Explain, OpeningKnown, PauseStrategy, Raise, Sweep
-from .settings import OpeningPolicy
-from .views import Observed, ObservingActor, view_of
+from .kernel import Future, TaskDone, handles
+from .messages import (
+    AskTruth,
+    CompareNow,
+    Explain,
+    LogExecutions,
+    OpeningKnown,
+    PauseStrategy,
+    Raise,
+    Sweep,
+    TruthTold,
+)
+from .views import Observed, view_of
+from .witness_alerts import (
+    DIFFERENCE,
+    difference_text,
+    drift_alert,
+    drift_id,
+    exit_alert,
+    opening_alert,
+    opening_id,
+    stalled_alert,
+    truth_evidence,
+    unavailable_alert,
+    unavailable_id,
+)
 
 AGAIN, CADENCE, HINT = "again", "cadence", "hint"
 JOURNAL_EVERY_NS = 600_000_000_000
 HINT_SECONDS = 3.0
-NOTHING = SignedQuantity(ZERO)
 OPENING_SETTLE_SECONDS = 60.0
 """A deposit that is just being made is in one view and not yet final in the other; nothing is traded meanwhile."""
 OPENING = AssetId("the opening")
 """Stands for all assets together, as long as there is no baseline."""
 
 
-class Diagnosed(Value, frozen=True):
-    """What the venue's history has and the log lacks, for assets whose drift has settled."""
+class Drift(Value, frozen=True):
+    """A difference that was diagnosed and told, and when; `differences` are empty where a process before told it."""
 
-    assets: tuple[AssetId, ...]
-    missing: tuple[Execution, ...]
-    unreadable: str
+    diagnosis: Diagnosis
+    differences: tuple[Difference, ...]
+    told_at_ns: int
 
 
-class WitnessActor(ObservingActor):
+class Asked(Value, frozen=True):
+    """Somebody waits for a comparison that begins after reading number `behind`."""
+
+    answer: Future[TruthTold]
+    settled: bool
+    behind: int
+
+
+class WitnessActor(DiagnosingActor):
     """One account's position truth."""
 
     def __init__(self, context: Context, account: AccountId) -> None:
@@ -50,11 +79,16 @@ class WitnessActor(ObservingActor):
         self.busy = False
         self.again = False
         self.hinted = False
+        self.diagnosing = False
+        self.readings = 0
+        self.asked: list[Asked] = []
+        self.ledger_unread = ""
         self.differing_since: dict[AssetId, int] = {}
+        self.last_difference: dict[AssetId, tuple[Difference, ...]] = {}
         self.unavailable_since: dict[str, int] = {}
         self.agreed_at_ns: dict[AssetId, int] = {}
         self.journalled_at_ns: dict[AssetId, int] = {}
-        self.diagnosed: dict[AssetId, Diagnosis] = {}
+        self.drifts: dict[AssetId, Drift] = {}
 
     def on_start(self) -> None:
         self.after(self.settings.witness.cadence_seconds, CompareNow(why="cadence"), key=CADENCE)
@@ -75,27 +109,51 @@ class WitnessActor(ObservingActor):
         elif message.why == "settled hint":
             self.hinted = False
         if self.busy:
-            self.again = self.again or message.why != "cadence"
+            self.again = self.again or message.why not in {"cadence", "asked"}
             return
         if not self.context.connection(self.account).gateway_ready:
             return
         self.busy = True
+        self.readings += 1
         self.start_task(self.observe, name="observe")
+
+    @handles(AskTruth)
+    def _ask_truth(self, message: AskTruth) -> None:
+        self.asked.append(Asked(answer=self.defer_reply(), settled=message.settled, behind=self.readings))
+        self._compare_now(CompareNow(why="asked"))
 
     @handles(TaskDone)
     def _done(self, message: TaskDone) -> None:
         match message.value:
             case Observed() as observed:
                 self.busy = False
+                self.ledger_unread = observed.ledger_unread
                 if not self.ledger.account(self.account).opened:
                     self._open(observed)
+                    settled = True
                 else:
-                    self._compare(observed)
+                    settled = self._compare(observed)
+                self._answer(settled=settled and not self.diagnosing)
                 if self.again:
                     self.again = False
                     self.actor_ref.tell(CompareNow(why="hint"))
+                if any(asked.behind == self.readings for asked in self.asked):
+                    self.actor_ref.tell(CompareNow(why="asked"))
             case Diagnosed() as diagnosed:
+                self.diagnosing = False
                 self._conclude(diagnosed)
+
+    def _answer(self, *, settled: bool) -> None:
+        """Tell those who waited for a comparison like this one."""
+        unread = tuple(f"{name} since {since}" for name, since in sorted(self.unavailable_since.items()))
+        truths = tuple(truth for (account, _), truth in sorted(self.ledger.truths.items()) if account == self.account)
+        waiting: list[Asked] = []
+        for asked in self.asked:
+            if asked.behind < self.readings and (settled or not asked.settled):
+                asked.answer.set(TruthTold(truths=truths, unread=unread))
+            else:
+                waiting.append(asked)
+        self.asked = waiting
 
     # ---- settlements --------------------------------------------------------------------------------------
 
@@ -104,31 +162,19 @@ class WitnessActor(ObservingActor):
         now = self.now_ns()
         limit_ns = self.settings.witness.settlement_stalled_seconds * 1e9
         for fill in self.ledger.unsettled.values():
-            execution = fill.execution
-            alert_id = stalled_alert_id(execution.key)
-            waited_ns = now - execution.venue_time_ns
-            if execution.key.account != self.account or waited_ns < limit_ns or alert_id in self.ledger.alerts:
-                continue
-            self._raise(
-                alert_id,
-                AlertKind.SETTLEMENT_STALLED,
-                f"{self.account}: trade {execution.key.trade_id} was matched {waited_ns / 1e9:.0f} s ago and is still "
-                f"{execution.settlement}; its {plain(execution.quantity)} {execution.instrument} may yet be reversed",
-                "",
-                (
-                    ("trade", execution.key.trade_id),
-                    ("order", fill.client_order_id or execution.key.venue_order_id),
-                    ("execution", f"{execution.direction} {plain(execution.quantity)} at {plain(execution.price)}"),
-                    ("settlement", execution.settlement),
-                    ("transaction", execution.transaction),
-                ),
-                Severity.WARNING,
-            )
+            key = fill.execution.key
+            waited_ns = now - fill.execution.venue_time_ns
+            if (
+                key.account == self.account
+                and waited_ns >= limit_ns
+                and stalled_alert_id(key) not in self.ledger.alerts
+            ):
+                self._raise(stalled_alert(fill, now))
 
     # ---- the opening --------------------------------------------------------------------------------------
 
     def _open(self, observed: Observed) -> None:
-        """Record what was there before the first fill: only what every view agrees on, and by the operator's rule."""
+        """Record what was there before the first fill: only what every view agrees on, and no position by itself."""
         entry = self.ledger.account(self.account)
         if entry.fills != observed.watermark or isinstance(observed.venue, Unreadable):
             self._look_again_soon()
@@ -139,62 +185,51 @@ class WitnessActor(ObservingActor):
             self._look_again_soon()
             return
         venue = {held.asset: held.quantity for held in observed.venue.holdings if held.quantity}
-        views = [observed.venue.stamp]
+        stamps = [observed.venue.stamp]
         if observed.wallet is not None:
             wallet = {held.asset: held.quantity for held in observed.wallet.holdings if held.quantity}
-            views.append(observed.wallet.stamp)
+            stamps.append(observed.wallet.stamp)
             if wallet != venue:
                 # One of the two may only be late: a difference must survive, as every other.
                 since = self.differing_since.setdefault(OPENING, self.now_ns())
                 if self.now_ns() - since >= OPENING_SETTLE_SECONDS * 1e9:
-                    self._refuse_opening("venue and wallet differ", venue, wallet)
-                else:
-                    self._look_again_soon()
+                    self._raise(opening_alert(self.account, "venue and wallet differ", venue, wallet, self.now_ns()))
+                self._look_again_soon()
                 return
         cash = self.dialect.settlement_asset
         # What an operator has adopted already is in the book, and asks for no rule any more.
         positions = [asset for asset in venue if asset != cash and venue[asset] != self._matched(asset)]
-        if positions and self.settings.opening is not OpeningPolicy.ADOPT:
-            self._refuse_opening(f"there are positions and opening is {self.settings.opening}", venue, venue)
+        if positions:
+            self._positions_await_adoption(venue, tuple(stamps))
             return
         baseline = {asset: SignedQuantity(quantity - self._matched(asset)) for asset, quantity in venue.items()}
-        holdings = tuple(Holding(asset=asset, quantity=quantity) for asset, quantity in sorted(baseline.items()))
-        self.record(
+        events: list[Event] = [
             OpeningAdopted(
                 account=self.account,
-                holdings=holdings,
-                by=f"configuration: opening = {self.settings.opening}",
-                stamps=tuple(views),
+                holdings=_holdings({asset: quantity for asset, quantity in baseline.items() if quantity}),
+                by="the first reading: cash on which every view agrees",
+                stamps=tuple(stamps),
             )
-        )
+        ]
+        if observed.position is not None:
+            # Whatever moved up to here is in the baseline; from here on the ledger is followed.
+            events.append(LedgerRead(account=self.account, position=observed.position))
+        self.record(*events)
         self.differing_since.pop(OPENING, None)
-        alert_id = AlertId(f"opening:{self.account}")
-        self.context.ref(Paths.ALERTS).tell(Explain(alert_id=alert_id, by="the opening was adopted"))
+        self._explain(opening_id(self.account), "the opening was adopted")
         self.context.ref(Paths.account(self.account, "desk")).tell(OpeningKnown())
         self._compare(observed)
 
     def _matched(self, asset: AssetId) -> SignedQuantity:
         return self.ledger.book(self.account, asset).matched
 
-    def _refuse_opening(
-        self, why: str, venue: dict[AssetId, SignedQuantity], wallet: dict[AssetId, SignedQuantity]
-    ) -> None:
-        evidence = tuple(
-            (
-                asset,
-                f"venue {plain(venue.get(asset, NOTHING))}, wallet {plain(wallet.get(asset, NOTHING))}",
-            )
-            for asset in sorted({*venue, *wallet})
-        )
-        self._raise(
-            AlertId(f"opening:{self.account}"),
-            AlertKind.DRIFT,
-            f"{self.account}: what the account holds cannot be taken as the opening ({why}); it stays out of Live "
-            "until an operator adopts it (tallystick adopt)",
-            "opening",
-            evidence,
-            Severity.CRITICAL,
-        )
+    def _positions_await_adoption(self, venue: dict[AssetId, SignedQuantity], stamps: tuple[str, ...]) -> None:
+        """Record what was seen, once for each content, and ask for the only thing that may take it into the book."""
+        holdings = _holdings(venue)
+        if self.ledger.account(self.account).opening_observed != holdings:
+            self.record(OpeningObserved(account=self.account, holdings=holdings, stamps=stamps))
+        why = "there are positions, and only an operator's command adopts a position"
+        self._raise(opening_alert(self.account, why, venue, venue, self.now_ns()))
         self._look_again_soon()
 
     def _look_again_soon(self) -> None:
@@ -202,7 +237,8 @@ class WitnessActor(ObservingActor):
 
     # ---- comparing ----------------------------------------------------------------------------------------
 
-    def _compare(self, observed: Observed) -> None:
+    def _compare(self, observed: Observed) -> bool:
+        """Compare every asset; returns whether every difference has settled."""
         # A reading that fills overlapped, as often as it was repeated: each view may lie anywhere between the books
         # before and after it. Weaker than one watermark, and better than no comparison while trading goes on.
         overlapped = self.ledger.account(self.account).fills != observed.watermark
@@ -225,16 +261,41 @@ class WitnessActor(ObservingActor):
                 if truth.agree:
                     self._agreed(truth)
                 continue
-            since = self.differing_since.setdefault(asset, now)
-            if now - since >= self.settings.witness.settle_seconds * 1e9:
-                if asset not in self.diagnosed:
-                    settled.append(asset)
-            else:
+            if asset not in self.differing_since:
+                self.differing_since[asset] = now
+                self._swept_for(truth)
+            drift = self.drifts.get(asset)
+            if now - self.differing_since[asset] < self.settings.witness.settle_seconds * 1e9:
                 waiting = True
+            elif drift is None or self._has_changed(drift, truth):
+                settled.append(asset)
+            elif now - drift.told_at_ns >= self.settings.witness.realert_seconds * 1e9:
+                self._tell_again(drift, truth)
+            self.last_difference[asset] = truth.differences
         if waiting:
             self._look_again_soon()
-        if settled:
-            self.start_task(self._diagnose, tuple(settled), name="diagnose")
+        if settled and not self.diagnosing:
+            self.diagnosing = True
+            agreed = min(self.agreed_at_ns.get(asset, self.context.born_ns) for asset in settled)
+            self.start_task(self.diagnose, tuple(settled), agreed, name="diagnose")
+        return not waiting
+
+    def _has_changed(self, drift: Drift, truth: Truth) -> bool:
+        """Whether a drift is another one than was told, in two readings: it may only be passing through."""
+        return truth.differences not in {drift.differences, ()} and (
+            self.last_difference.get(truth.asset) == truth.differences
+        )
+
+    def _swept_for(self, truth: Truth) -> None:
+        """A position that jumps is looked into at once, while it settles: fills that were lost are then soon back."""
+        if truth.asset == self.dialect.settlement_asset:
+            return
+        jump = max(abs(part.amount) for part in truth.differences)
+        if jump > self.settings.witness.position_jump:
+            reconciler = self.context.find(Paths.connection(self.account, "reconciler"))
+            if reconciler is not None:
+                detail = f"{truth.asset} differs by {difference_text(truth)}"
+                reconciler.tell(Sweep(trigger=SweepTrigger.POSITION_JUMP, detail=detail))
 
     def _book(self, asset: AssetId, before: dict[AssetId, BookView] | None) -> BookView:
         book = self.ledger.book(self.account, asset)
@@ -259,11 +320,11 @@ class WitnessActor(ObservingActor):
     def _view(self, name: str, page: HoldingsPage | Unreadable | None, asset: AssetId, now: int) -> View:
         if isinstance(page, Unreadable):
             since = self.unavailable_since.setdefault(name, now)
-            self._alert_unavailable(name, since, page.why)
+            if now - since >= self.settings.witness.unavailable_alert_seconds * 1e9:
+                self._raise(unavailable_alert(self.account, name, since, page.why, now))
             return Unavailable(since_ns=since, why=page.why)
         if page is not None and self.unavailable_since.pop(name, None) is not None:
-            alert_id = AlertId(f"view_unavailable:{self.account}:{name}")
-            self.context.ref(Paths.ALERTS).tell(Explain(alert_id=alert_id, by=f"the {name} can be read again"))
+            self._explain(unavailable_id(self.account, name), f"the {name} can be read again")
         return view_of(name, page, asset, now)
 
     def _tolerance(self, asset: AssetId) -> SignedQuantity:
@@ -282,120 +343,89 @@ class WitnessActor(ObservingActor):
     def _agreed(self, truth: Truth) -> None:
         self.agreed_at_ns[truth.asset] = truth.compared_at_ns
         self.differing_since.pop(truth.asset, None)
-        if self.diagnosed.pop(truth.asset, None) is not None or self._drift_alert(truth.asset) in self.ledger.alerts:
-            self.context.ref(Paths.ALERTS).tell(
-                Explain(
-                    alert_id=self._drift_alert(truth.asset),
-                    by="the views agree again",
-                    evidence=_evidence(truth),
-                )
-            )
+        self.last_difference.pop(truth.asset, None)
+        alert_id = drift_id(self.account, truth.asset)
+        if self.drifts.pop(truth.asset, None) is not None or alert_id in self.ledger.alerts:
+            self._explain(alert_id, "the views agree again", truth_evidence(truth))
 
-    # ---- diagnosing ---------------------------------------------------------------------------------------
-
-    async def _diagnose(self, assets: tuple[AssetId, ...]) -> Diagnosed:
-        """Look into the venue's history since the last agreement for executions that the log lacks."""
-        overlap_ns = int(self.settings.reconciler.overlap_seconds * 1e9)
-        agreed = min(self.agreed_at_ns.get(asset, self.context.born_ns) for asset in assets)
-        journal = self.context.recorder.journal
-        missing: list[Execution] = []
-        cursor: str | None = None
-        while True:
-            request = self.dialect.list_executions(max(0, agreed - overlap_ns), cursor)
-            page = self.dialect.read_executions(await self.request(request))
-            if isinstance(page, Unreadable):
-                return Diagnosed(assets=assets, missing=tuple(missing), unreadable=page.why)
-            missing += [found for found in page.executions if journal.get(FILLS, fill_row(found.key)) is None]
-            cursor = page.next_cursor
-            if cursor is None:
-                return Diagnosed(assets=assets, missing=tuple(missing), unreadable="")
+    # ---- concluding ---------------------------------------------------------------------------------------
 
     def _conclude(self, found: Diagnosed) -> None:
+        """Have booked what the history has; what it does not explain is a drift."""
         if found.unreadable:
             self._look_again_soon()
             return
-        alerts = self.context.ref(Paths.ALERTS)
-        explained: set[AssetId] = set()
-        for execution in found.missing:
-            order = self.ledger.by_venue_id.get((self.account, execution.key.venue_order_id))
-            alerts.tell(Raise(alert=dropped_fill_alert(execution, order, self.now_ns())))
-            explained |= {AssetId(execution.instrument), self.dialect.settlement_asset}
-        if found.missing:
-            reconciler = self.context.ref(Paths.connection(self.account, "reconciler"))
-            since_ns = min(execution.venue_time_ns for execution in found.missing) - 1_000_000_000
-            detail = f"{len(found.missing)} fills are not in the log"
-            reconciler.tell(Sweep(trigger=SweepTrigger.DRIFT, detail=detail, since_ns=since_ns))
+        explained = self._book_exits(found) | self._have_swept(found)
         for asset in found.assets:
             truth = self.ledger.truths.get((self.account, asset))
             if truth is None or not truth.differences:
                 continue
             if asset in explained:
-                self.differing_since[asset] = self.now_ns()  # the sweep gets the settling time again
+                self.differing_since[asset] = self.now_ns()  # what is booked now gets the settling time again
                 continue
             self._drift(truth)
         self._look_again_soon()
 
+    def _have_swept(self, found: Diagnosed) -> set[AssetId]:
+        """Fills that the log lacks come in through a sweep, which leaves its record."""
+        if not found.missing:
+            return set()
+        for execution in found.missing:
+            order = self.ledger.by_venue_id.get((self.account, execution.key.venue_order_id))
+            self._raise(dropped_fill_alert(execution, order, self.now_ns()))
+        reconciler = self.context.ref(Paths.connection(self.account, "reconciler"))
+        since_ns = min(execution.venue_time_ns for execution in found.missing) - 1_000_000_000
+        detail = f"{len(found.missing)} fills are not in the log"
+        reconciler.tell(Sweep(trigger=SweepTrigger.DRIFT, detail=detail, since_ns=since_ns))
+        return {AssetId(execution.instrument) for execution in found.missing} | {self.dialect.settlement_asset}
+
+    def _book_exits(self, found: Diagnosed) -> set[AssetId]:
+        """*Book open, venue flat*: the real exit is booked as what it was, and a person is told."""
+        if not found.exits:
+            return set()
+        for asset, exits in found.exits:
+            self._raise(exit_alert(self.ledger.truths[self.account, asset], exits, self.now_ns()))
+            reports = tuple(ExecutionReport(execution=execution) for execution in exits)
+            self.context.ref(Paths.account(self.account, "fills")).tell(
+                LogExecutions(reports=reports, source=FillSource.RECOVERY, received_at_ns=self.now_ns())
+            )
+        return {asset for asset, _ in found.exits} | {self.dialect.settlement_asset}
+
     def _drift(self, truth: Truth) -> None:
-        wallet_agrees = isinstance(truth.wallet, Seen) and all(part.view != "wallet" for part in truth.differences)
-        stale = wallet_agrees and len(truth.differences) == 1
-        diagnosis = Diagnosis.VENUE_VIEW_STALE if stale else Diagnosis.UNEXPLAINED
-        self.diagnosed[truth.asset] = diagnosis
-        what = ", ".join(f"{part.view} {plain(part.amount)}" for part in truth.differences)
-        text = (
-            f"{self.account}: {truth.asset} differs from the book by {what}; "
-            + ("the wallet agrees with the book, the venue's view is behind" if stale else "no cause was found; ")
-            + ("" if stale else "the strategies of the account are paused, nothing is corrected")
-        )
-        alert_id = self._drift_alert(truth.asset)
-        severity = Severity.WARNING if stale else Severity.CRITICAL
-        self._raise(alert_id, AlertKind.DRIFT, text, diagnosis, _evidence(truth), severity)
-        if stale:
-            return
+        asset = truth.asset
+        diagnosis = diagnosis_of(truth, is_position=asset != self.dialect.settlement_asset)
+        self.drifts[asset] = Drift(diagnosis=diagnosis, differences=truth.differences, told_at_ns=self.now_ns())
+        alert = drift_alert(truth, diagnosis, self.now_ns(), ledger_unread=self.ledger_unread)
+        known = self.ledger.alerts.get(alert.alert_id)
+        if known is not None and dict(known.evidence).get(DIFFERENCE) == difference_text(truth):
+            return  # a process before this one told it, and it is the same
+        self._raise(alert, again=True)
+        if diagnosis is not Diagnosis.VENUE_VIEW_STALE:
+            self._pause(alert)
+
+    def _tell_again(self, drift: Drift, truth: Truth) -> None:
+        """On the schedule: while nobody has answered the alert, it is told once more. It pauses nothing anew."""
+        now = self.now_ns()
+        self.drifts[truth.asset] = Drift(diagnosis=drift.diagnosis, differences=drift.differences, told_at_ns=now)
+        alert = drift_alert(truth, drift.diagnosis, now, ledger_unread=self.ledger_unread)
+        if alert.alert_id in self.ledger.alerts:
+            self._raise(alert, again=True)
+
+    def _pause(self, alert: Alert) -> None:
         for strategy, settings in self.context.strategies.items():
             if self.account in settings.accounts:
                 desk = self.context.ref(Paths.strategy(strategy, "desk"))
-                desk.tell(PauseStrategy(strategy=strategy, reason=text, alert_id=alert_id))
+                desk.tell(PauseStrategy(strategy=strategy, reason=alert.message, alert_id=alert.alert_id))
 
-    def _drift_alert(self, asset: AssetId) -> AlertId:
-        return AlertId(f"drift:{self.account}:{asset}")
+    def _raise(self, alert: Alert, *, again: bool = False) -> None:
+        self.context.ref(Paths.ALERTS).tell(Raise(alert=alert, again=again))
 
-    def _alert_unavailable(self, name: str, since: int, why: str) -> None:
-        waited = (self.now_ns() - since) / 1e9
-        if waited < self.settings.witness.unavailable_alert_seconds:
-            return
-        self._raise(
-            AlertId(f"view_unavailable:{self.account}:{name}"),
-            AlertKind.VIEW_UNAVAILABLE,
-            f"{self.account}: the {name} could not be read for {waited:.0f} s; it is unknown, not zero, and the other "
-            "views go on being compared",
-            "",
-            (("since", rfc3339(since)), ("last failure", why)),
-            Severity.WARNING,
-        )
+    def _explain(self, alert_id: AlertId, by: str, evidence: tuple[tuple[str, str], ...] = ()) -> None:
+        self.context.ref(Paths.ALERTS).tell(Explain(alert_id=alert_id, by=by, evidence=evidence))
 
-    def _raise(
-        self,
-        alert_id: AlertId,
-        kind: AlertKind,
-        message: str,
-        diagnosis: str,
-        evidence: tuple[tuple[str, str], ...],
-        severity: Severity,
-    ) -> None:
-        self.context.ref(Paths.ALERTS).tell(
-            Raise(
-                alert=Alert(
-                    alert_id=alert_id,
-                    kind=kind,
-                    severity=severity,
-                    message=message,
-                    diagnosis=diagnosis,
-                    evidence=evidence,
-                    opened_at_ns=self.now_ns(),
-                    account=self.account,
-                )
-            )
-        )
+
+def _holdings(quantities: dict[AssetId, SignedQuantity]) -> tuple[Holding, ...]:
+    return tuple(Holding(asset=asset, quantity=quantity) for asset, quantity in sorted(quantities.items()))
 
 
 def _same(before: Truth, now: Truth) -> bool:
@@ -409,27 +439,3 @@ def _same(before: Truth, now: Truth) -> bool:
 
 def _shown(view: View) -> object:
     return view.quantity if isinstance(view, Seen) else type(view)
-
-
-def _evidence(truth: Truth) -> tuple[tuple[str, str], ...]:
-    """The three views side by side, as a person wants to read them."""
-
-    def text(view: View) -> str:
-        match view:
-            case Seen():
-                return f"{plain(view.quantity)} ({view.stamp})"
-            case Unavailable():
-                return f"unavailable since {view.since_ns}: {view.why}"
-            case Absent():
-                return "no such view"
-
-    book = plain(truth.book.confirmed)
-    if not truth.book.is_quiet:
-        book = f"{book} settled, {plain(truth.book.matched)} matched"
-    return (
-        ("asset", truth.asset),
-        ("book", book),
-        ("venue", text(truth.venue)),
-        ("wallet", text(truth.wallet)),
-        ("watermark", str(truth.watermark)),
-    )

@@ -53,7 +53,10 @@ class Movement(Value, frozen=True):
 
 
 class LedgerPosition(Value, frozen=True):
-    """How far a ledger has been read: a block, and its hash, by which a changed history is recognised."""
+    """How far a ledger has been read: a block, and its hash, by which a changed history is recognised.
+
+    An empty stamp says that the place is known and its content is not: reading begins there without that check.
+    """
 
     number: int
     stamp: str

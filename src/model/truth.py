@@ -128,12 +128,51 @@ def outside(book: BookView, seen: SignedQuantity, tolerance: Decimal) -> SignedQ
 
 
 class Diagnosis(StrEnum):
-    """The cause of a drift, from the evidence at hand (design 10)."""
+    """The cause of a drift, or where it is, from the evidence at hand (design 10)."""
 
     DROPPED_FILL = "dropped_fill"
     SLICE_NEVER_SENT = "slice_never_sent"
     FOREIGN_ORDER = "foreign_order"
     TRANSFER = "transfer"
     FILL_REVERSED = "fill_reversed"
+    EXIT_RECOVERED = "exit_recovered"
+    """The book held a position that had been closed; its real exit was found in the venue's history."""
+    POSITION_VANISHED = "position_vanished"
+    """The book holds a position that no view has, and no exit of it was found."""
+    POSITION_UNEXPECTED = "position_unexpected"
+    """The views have a position of which the book knows nothing."""
+    WALLET_DIFFERS = "wallet_differs"
+    """Book and venue agree, and the wallet holds something else: what the venue calls settled did not arrive."""
     VENUE_VIEW_STALE = "venue_view_stale"
     UNEXPLAINED = "unexplained"
+
+
+def diagnosis_of(truth: Truth, *, is_position: bool) -> Diagnosis:
+    """Return where a drift is, from the three views alone: what an alert says when no cause was found.
+
+    `is_position` is False for cash, of which there is no flat and no open.
+    """
+    seen = {name: view for name, view in _views(truth) if isinstance(view, Seen)}
+    differing = {part.view for part in truth.differences}
+    if differing == {ViewName.VENUE} and ViewName.WALLET in seen:
+        return Diagnosis.VENUE_VIEW_STALE
+    if is_position:
+        if is_vanished(truth):
+            return Diagnosis.POSITION_VANISHED
+        book_is_flat = truth.book.is_quiet and abs(truth.book.matched) <= truth.tolerance
+        if book_is_flat and all(abs(view.quantity) > truth.tolerance for view in seen.values()):
+            return Diagnosis.POSITION_UNEXPECTED
+    if differing == {ViewName.WALLET} and ViewName.VENUE in seen:
+        return Diagnosis.WALLET_DIFFERS
+    return Diagnosis.UNEXPLAINED
+
+
+def is_vanished(truth: Truth) -> bool:
+    """Whether the book surely holds something, and every view that could be read holds nothing."""
+    seen = [view for _, view in _views(truth) if isinstance(view, Seen)]
+    held = truth.book.lowest > truth.tolerance or truth.book.highest < -truth.tolerance
+    return held and bool(seen) and all(abs(view.quantity) <= truth.tolerance for view in seen)
+
+
+def _views(truth: Truth) -> tuple[tuple[ViewName, View], ...]:
+    return (ViewName.VENUE, truth.venue), (ViewName.WALLET, truth.wallet)

@@ -13,8 +13,8 @@
 | commands       | command id                       | who asked for what, and when    | OperatorCommanded |
 | transfers      | account, transaction             | the transfer                    | TransferBooked |
 
-`fills` and `transfers` are the ledgers of what was processed: exact and for ever (law L5). Parts of a key are joined by a zero
-byte.
+`fills` and `transfers` are the ledgers of what was processed: exact and for ever (law L5). Parts of a key are
+joined by a zero byte.
 """
 
 import hashlib

@@ -4,13 +4,13 @@ from decimal import Decimal
 
 import pytest
 import trio
-from tallystick.actors.settings import OpeningPolicy
 from tallystick.actors.ticket import IntentRejected
 from tallystick.model.alert import AlertState
-from tallystick.model.event import AlertOpened, FillRecorded, OpeningAdopted, StrategyPaused
+from tallystick.model.event import FillRecorded, HoldingAdopted, OpeningAdopted, OpeningObserved
 from tallystick.model.fill import FillSource
-from tallystick.model.identifiers import AssetId
-from tallystick.model.truth import Unavailable
+from tallystick.model.identifiers import AssetId, CommandId
+from tallystick.model.money import ZERO, SignedQuantity
+from tallystick.model.truth import BookView, Seen, Truth, Unavailable
 from tallystick.venues.sim.polymarket import actions
 from tallystick.venues.sim.polymarket.faults import (
     CutBeforeFrame,
@@ -22,7 +22,7 @@ from tallystick.venues.sim.polymarket.faults import (
     StaleBalances,
 )
 
-from .harness import ACCOUNT, CASH, OWNER, RAIN_NO, RAIN_YES, STRATEGY, World, account_settings, scenario, single
+from .harness import ACCOUNT, CASH, OWNER, RAIN_NO, RAIN_YES, STRATEGY, World, scenario, single
 
 
 async def buy(world: World, intent_id: str = "i1", quantity: str = "50") -> None:
@@ -115,47 +115,24 @@ async def test_the_websocket_cut_at_a_fill_loses_nothing_and_reopens_after_a_swe
 
 
 @scenario()
-async def test_a_token_that_comes_from_outside_is_a_drift_that_pauses_and_corrects_nothing(world: World) -> None:
-    await buy(world)
-    await agree(world)
-    rich = "0x" + "77" * 20
-    world.do(actions.CreateAccount(owner=rich, shares=((world.token(RAIN_YES), Decimal(100)),)))
-    world.do(actions.Transfer(source=rich, target=OWNER, asset=world.token(RAIN_YES), amount=Decimal(7)))
-    await world.until(lambda: world.alerts("drift"))
-    (alert,) = world.alerts("drift")
-    assert alert.alert_id == f"drift:{ACCOUNT}:{RAIN_YES}"
-    evidence = dict(alert.evidence)
-    assert evidence["book"] == "50"
-    assert evidence["wallet"].startswith("57")
-    await world.until(lambda: world.ledger.strategy(STRATEGY).paused)
-    with pytest.raises(IntentRejected, match="paused"):
-        await world.submit(single("i2"))
-    await trio.sleep(200)
-    assert world.held(RAIN_YES) == 50
-    assert len(world.events(AlertOpened)) == 1, "one drift is one alert, however often it is seen"
-    assert len(world.events(StrategyPaused)) == 1
-
-
-@scenario()
-async def test_a_withdrawal_of_cash_is_a_drift_of_cash(world: World) -> None:
-    world.do(actions.Transfer(source=OWNER, target="0x" + "77" * 20, asset="cash", amount=Decimal(10)))
-    await world.until(lambda: world.alerts("drift"))
-    (alert,) = world.alerts("drift")
-    assert alert.alert_id == f"drift:{ACCOUNT}:{CASH}"
-    assert world.held(CASH) == 1000
-
-
-@scenario()
 async def test_a_drift_that_goes_away_by_itself_closes_its_alert_and_leaves_the_pause_to_the_operator(
     world: World,
 ) -> None:
-    other = "0x" + "77" * 20
-    world.do(actions.CreateAccount(owner=other))
-    world.do(actions.Transfer(source=OWNER, target=other, asset="cash", amount=Decimal(10)))
-    await world.until(lambda: world.alerts("drift"))
-    world.do(actions.Transfer(source=other, target=OWNER, asset="cash", amount=Decimal(10)))
-    await world.until(lambda: not world.alerts("drift")[0].state.is_open)
+    world.fault(RefuseRequest(path="/rpc", kind="internal_error"))
+    world.fault(StaleBalances())
+    world.fault(LagDataApi(lag_seconds=1_000))
+    await buy(world)
+    await world.until(lambda: len(world.alerts("drift")) == 2, seconds=60)
+    assert {alert.alert_id for alert in world.alerts("drift")} == {
+        f"drift:{ACCOUNT}:{CASH}",
+        f"drift:{ACCOUNT}:{RAIN_YES}",
+    }
+    world.heal()
+    world.do(actions.SettleNow())
+    await world.until(lambda: not any(alert.state.is_open for alert in world.alerts("drift")), seconds=60)
     assert world.ledger.strategy(STRATEGY).paused
+    with pytest.raises(IntentRejected, match="paused"):
+        await world.submit(single("i2"))
 
 
 @scenario()
@@ -167,7 +144,7 @@ async def test_a_drift_survives_a_restart_as_the_same_one_alert(world: World) ->
     await trio.sleep(200)
     assert len(world.opened("drift")) == 1
     assert world.ledger.strategy(STRATEGY).paused
-    assert world.held(CASH) == 1000
+    assert world.held(CASH) == 990 == world.wallet()
 
 
 @scenario()
@@ -216,39 +193,77 @@ async def test_cash_alone_is_adopted_as_the_opening_when_all_views_agree(world: 
     assert {str(held.asset): held.quantity for held in opening.holdings} == {CASH: Decimal(1000)}
 
 
-@scenario(start=False)
-async def test_positions_keep_an_account_out_of_live_that_must_be_flat(world: World) -> None:
+def some_shares(world: World) -> None:
+    """The account holds a position before its first start."""
     world.do(actions.CreateAccount(owner=OWNER, cash=Decimal(500), shares=((world.token(RAIN_YES), Decimal(30)),)))
-    await world.start()
-    await world.until(lambda: world.alerts("drift"))
+
+
+@scenario(start=False)
+async def test_positions_that_were_there_before_the_first_start_await_an_operator_and_stay_visible(
+    world: World,
+) -> None:
+    some_shares(world)
+    for _ in range(2):
+        await world.start()
+        await world.until(lambda: world.alerts("drift"))
+        await trio.sleep(100)
+        await world.stop()
     assert not world.events(OpeningAdopted)
+    (observed,) = world.events(OpeningObserved)
+    assert {str(held.asset): held.quantity for held in observed.holdings} == {CASH: 500, RAIN_YES: 30}
     assert "live" not in world.states()
     (alert,) = world.alerts("drift")
     assert alert.diagnosis == "opening"
+    assert alert.state.is_open
+    assert "only an operator" in alert.message
+    assert world.folded().account(ACCOUNT).opening_observed == observed.holdings
+    assert world.held(RAIN_YES) == 0
+    await world.start()
     with pytest.raises(IntentRejected, match="account_live"):
         await world.submit(single())
 
 
-@scenario(start=False, settings=account_settings(opening=OpeningPolicy.ADOPT))
-async def test_positions_are_adopted_where_the_operator_said_so(world: World) -> None:
-    world.do(actions.CreateAccount(owner=OWNER, cash=Decimal(500), shares=((world.token(RAIN_YES), Decimal(30)),)))
-    await world.start_live()
+@scenario(start=False)
+async def test_an_adopted_position_is_the_books_and_what_is_left_of_the_opening_is_cash(world: World) -> None:
+    some_shares(world)
+    await world.start()
+    await world.until(lambda: world.alerts("drift"))
+    asset = AssetId(RAIN_YES)
+    seen = Seen(quantity=SignedQuantity(Decimal(30)), as_of_ns=0, stamp="a test")
+    nothing = BookView(confirmed=SignedQuantity(ZERO), matched=SignedQuantity(ZERO))
+    world.context.recorder.record(
+        HoldingAdopted(
+            command_id=CommandId("c1"),
+            account=ACCOUNT,
+            asset=asset,
+            quantity=SignedQuantity(Decimal(30)),
+            truth=Truth(
+                account=ACCOUNT, asset=asset, book=nothing, venue=seen, wallet=seen, watermark=0, compared_at_ns=0
+            ),
+            by="somebody",
+            note="bought by hand",
+        )
+    )
+    await world.live()
+    (opening,) = world.events(OpeningAdopted)
+    assert {str(held.asset): held.quantity for held in opening.holdings} == {CASH: Decimal(500)}
+    assert not world.ledger.account(ACCOUNT).opening_observed
     assert world.held(RAIN_YES) == 30
     assert world.held(RAIN_NO) == 0
+    assert not world.alerts("drift")[0].state.is_open
     await agree(world)
 
 
-@scenario(start=False, settings=account_settings(opening=OpeningPolicy.ADOPT))
+@scenario(start=False)
 async def test_nothing_is_adopted_while_venue_and_wallet_differ(world: World) -> None:
-    world.do(actions.CreateAccount(owner=OWNER, cash=Decimal(500), shares=((world.token(RAIN_YES), Decimal(30)),)))
-    lag = world.fault(LagDataApi(lag_seconds=10_000))
+    world.do(actions.CreateAccount(owner=OWNER, cash=Decimal(500)))
+    lag = world.fault(StaleBalances())
     await world.start()
-    await world.until(lambda: world.alerts("drift"))
-    assert not world.events(OpeningAdopted)
+    await world.until(lambda: world.events(OpeningAdopted) or world.alerts("drift"))
     world.heal(lag)
     await world.live()
-    assert world.held(RAIN_YES) == 30
-    assert not world.alerts("drift")[0].state.is_open
+    assert world.held(CASH) == world.wallet()
+    assert not any(alert.state.is_open for alert in world.alerts("drift"))
 
 
 @scenario()
@@ -270,4 +285,4 @@ async def test_a_drift_is_found_while_fills_never_pause(world: World) -> None:
         world.do(actions.Transfer(source=OWNER, target="0x" + "77" * 20, asset="cash", amount=Decimal(300)))
         await world.until(lambda: world.alerts("drift"), seconds=50)
         nursery.cancel_scope.cancel()
-    assert world.alerts("drift")[0].alert_id == f"drift:{ACCOUNT}:{CASH}"
+    assert world.alerts("drift")[0].diagnosis == "transfer"

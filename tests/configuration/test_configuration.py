@@ -109,7 +109,7 @@ class TestAGoodFile:
             funder = "0x{"Ab" * 20}"
             markets = ["{MARKET}"]
             settlement_asset = "USDC"
-            opening = "adopt"
+            opening = "require_flat"
             market_data_stale_seconds = 12.5
             credentials = {{ systemd = "polymarket-main" }}
 
@@ -133,7 +133,7 @@ class TestAGoodFile:
         account = found.accounts[0]
         assert (found.runtime.name, found.runtime.store, found.runtime.seed) == ("desk-1", "/srv/tallystick", 7)
         assert (found.runtime.durability, found.runtime.map_size_bytes_max) == ("process", 2**30)
-        assert account.settings.opening is OpeningPolicy.ADOPT
+        assert account.settings.opening is OpeningPolicy.REQUIRE_FLAT
         assert account.settings.market_data_stale_seconds == 12.5
         assert account.settings.settlement_asset == "USDC"
         assert account.settings.reconciler == ReconcilerSettings(cadence_seconds=30, overlap_seconds=0)

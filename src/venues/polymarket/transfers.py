@@ -68,7 +68,7 @@ def read_transfers_page(
     if pinned is not None and end.block_hash != pinned:
         return ReadingRefused(why=f"block {until} was {pinned} and is now {end.block_hash}", retryable=True)
     position = LedgerPosition(number=until, stamp=end.block_hash)
-    if before.block_hash != after.stamp:
+    if after.stamp and before.block_hash != after.stamp:
         changed = f"final block {after.number} was {after.stamp} and is now {before.block_hash}"
         return TransferPage(transfers=(), settled_trades=(), until=position, ended=False, history_changed=changed)
     moved: dict[tuple[str, int, int], TokenTransfer] = {}
