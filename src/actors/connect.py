@@ -5,12 +5,13 @@ the real protocol code on top, TLS included.
 """
 
 import ssl
-from collections.abc import AsyncIterator, Iterable, Mapping
-from typing import Any, Protocol
+from functools import cache
+from typing import Protocol
 
-import httpcore
 import httpx
 import trio
+
+from .http_connection import HttpConnection
 
 
 class Connect(Protocol):
@@ -24,168 +25,119 @@ async def connect_tcp(host: str, port: int) -> trio.abc.Stream:
     return await trio.open_tcp_stream(host, port)
 
 
+@cache
+def _tls_context() -> ssl.SSLContext:
+    """Made once: reading the machine's certificates takes as long as a hundred exchanges."""
+    return ssl.create_default_context()
+
+
 async def with_tls(stream: trio.abc.Stream, host: str) -> trio.abc.Stream:
     """TLS over a stream, with the certificate checked against `host`. Raises ssl.SSLError."""
-    secured = trio.SSLStream(stream, ssl.create_default_context(), server_hostname=host, https_compatible=True)
-    await secured.do_handshake()
+    secured = trio.SSLStream(stream, _tls_context(), server_hostname=host, https_compatible=True)
+    try:
+        await secured.do_handshake()
+    except BaseException:
+        await trio.aclose_forcefully(stream)
+        raise
     return secured
 
 
-class _Stream(httpcore.AsyncNetworkStream):
-    """A trio stream as httpcore wants it."""
-
-    def __init__(self, stream: trio.abc.Stream) -> None:
-        self._stream = stream
-
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        try:
-            with trio.fail_after(timeout if timeout is not None else float("inf")):
-                return bytes(await self._stream.receive_some(max_bytes))
-        except trio.TooSlowError as error:
-            raise httpcore.ReadTimeout(str(error)) from error
-        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-            raise httpcore.ReadError(str(error)) from error
-
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        if not buffer:
-            return
-        try:
-            with trio.fail_after(timeout if timeout is not None else float("inf")):
-                await self._stream.send_all(buffer)
-        except trio.TooSlowError as error:
-            raise httpcore.WriteTimeout(str(error)) from error
-        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-            raise httpcore.WriteError(str(error)) from error
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
-
-    async def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore.AsyncNetworkStream:
-        secured = trio.SSLStream(self._stream, ssl_context, server_hostname=server_hostname, https_compatible=True)
-        try:
-            with trio.fail_after(timeout if timeout is not None else float("inf")):
-                await secured.do_handshake()
-        except trio.TooSlowError as error:
-            await self.aclose()
-            raise httpcore.ConnectTimeout(str(error)) from error
-        except (trio.BrokenResourceError, ssl.SSLError) as error:
-            await self.aclose()
-            raise httpcore.ConnectError(str(error)) from error
-        return _Stream(secured)
-
-    def get_extra_info(self, info: str) -> Any:
-        if info != "is_readable":
-            return None
-        # A connection that is readable while idle was closed by the peer: the pool must not use it again.
-        stream = self._stream
-        while isinstance(stream, trio.SSLStream):
-            stream = stream.transport_stream
-        inner = getattr(stream, "is_readable", None)
-        if callable(inner):
-            return inner()
-        if isinstance(stream, trio.SocketStream):
-            return stream.socket.is_readable()
-        return None
-
-
-class _Backend(httpcore.AsyncNetworkBackend):
-    def __init__(self, connect: Connect) -> None:
-        self._connect = connect
-
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        try:
-            with trio.fail_after(timeout if timeout is not None else float("inf")):
-                return _Stream(await self._connect(host, port))
-        except trio.TooSlowError as error:
-            raise httpcore.ConnectTimeout(f"no connection to {host}:{port} within {timeout} s") from error
-        except (OSError, trio.BrokenResourceError) as error:
-            raise httpcore.ConnectError(f"no connection to {host}:{port}: {error}") from error
-
-    async def sleep(self, seconds: float) -> None:
-        await trio.sleep(seconds)
-
-
-class _Body(httpx.AsyncByteStream):
-    def __init__(self, stream: AsyncIterator[bytes], response: httpcore.Response) -> None:
-        self._stream = stream
-        self._response = response
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for part in self._stream:
-            yield part
-
-    async def aclose(self) -> None:
-        await self._response.aclose()
-
-
-class _OnePart:
-    """A request's body. No generator: a cancelled exchange would leave one half-way, for the collector to stumble on."""
-
-    def __init__(self, content: bytes) -> None:
-        self._left: bytes | None = content
-
-    def __aiter__(self) -> "_OnePart":
-        return self
-
-    async def __anext__(self) -> bytes:
-        part, self._left = self._left, None
-        if part is None:
-            raise StopAsyncIteration
-        return part
+Origin = tuple[str, str, int]
+"""Scheme, host and port: what a connection leads to."""
+_PORTS = {"http": 80, "https": 443}
 
 
 class SeamTransport(httpx.AsyncBaseTransport):
     """httpx over the seam. Connections are kept for as long as the peer keeps them.
 
-    It raises httpcore's exceptions, which tell a connection that was never made from one that broke.
+    At most `connections_maximum` exchanges are under way at once; more wait their turn. It raises httpx's exceptions:
+    ConnectError and ConnectTimeout say that no byte of the request can have left, PoolTimeout too.
     """
 
     def __init__(self, connect: Connect, *, connections_maximum: int = 32) -> None:
-        self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=ssl.create_default_context(),
-            max_connections=connections_maximum,
-            max_keepalive_connections=connections_maximum,
-            # httpcore measures idleness on the wall clock, which a simulation does not have.
-            keepalive_expiry=None,
-            network_backend=_Backend(connect),
-        )
+        self._connect = connect
+        self._places = trio.Semaphore(connections_maximum)
+        self._idle: dict[Origin, list[HttpConnection]] = {}
+        self._closed = False
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        url = httpcore.URL(
-            scheme=request.url.raw_scheme,
-            host=request.url.raw_host,
-            port=request.url.port,
-            target=request.url.raw_path,
-        )
-        answer = await self._pool.handle_async_request(
-            httpcore.Request(
-                method=request.method,
-                url=url,
-                headers=request.headers.raw,
-                content=_OnePart(await request.aread()),
-                extensions=_timeouts(request.extensions),
+        patience: dict[str, float | None] = request.extensions.get("timeout", _NO_PATIENCE)
+        await self._take_place(patience.get("pool"))
+        try:
+            return await self._exchange(request, patience)
+        finally:
+            self._places.release()
+
+    async def _take_place(self, seconds: float | None) -> None:
+        try:
+            self._places.acquire_nowait()
+        except trio.WouldBlock:
+            with trio.move_on_after(_or_for_ever(seconds)):
+                await self._places.acquire()
+                return
+            raise httpx.PoolTimeout(f"all connections were busy for {seconds} s") from None
+
+    async def _exchange(self, request: httpx.Request, patience: dict[str, float | None]) -> httpx.Response:
+        content = await request.aread()
+        origin = _origin(request.url)
+        connection = await self._kept(origin) or await self._opened(origin, patience.get("connect"))
+        try:
+            answer = await connection.exchange(
+                request.method.encode("ascii"),
+                request.url.raw_path,
+                request.headers.raw,
+                content,
+                write_seconds=patience.get("write"),
+                read_seconds=patience.get("read"),
             )
-        )
-        stream = answer.stream
-        assert isinstance(stream, AsyncIterator) or hasattr(stream, "__aiter__")
-        return httpx.Response(
-            status_code=answer.status,
-            headers=answer.headers,
-            stream=_Body(aiter(stream), answer),  # type: ignore[arg-type]  # an async pool gives an async stream
-        )
+        except BaseException:
+            await connection.aclose()
+            raise
+        if connection.is_free and not self._closed:
+            self._idle.setdefault(origin, []).append(connection)
+        else:
+            await connection.aclose()
+        return httpx.Response(answer.status, headers=answer.headers, stream=httpx.ByteStream(answer.body))
+
+    async def _kept(self, origin: Origin) -> HttpConnection | None:
+        """The connection that was used last: those below it in the stack are the first that a peer lets go."""
+        idle = self._idle.get(origin)
+        while idle:
+            connection = idle.pop()
+            if connection.reusable:
+                return connection
+            await connection.aclose()
+        return None
+
+    async def _opened(self, origin: Origin, seconds: float | None) -> HttpConnection:
+        scheme, host, port = origin
+        try:
+            with trio.fail_after(_or_for_ever(seconds)):
+                stream = await self._connect(host, port)
+                return HttpConnection(await with_tls(stream, host) if scheme == "https" else stream)
+        except trio.TooSlowError as error:
+            raise httpx.ConnectTimeout(f"no connection to {host}:{port} within {seconds} s") from error
+        except (OSError, trio.BrokenResourceError) as error:
+            raise httpx.ConnectError(f"no connection to {host}:{port}: {error}") from error
 
     async def aclose(self) -> None:
-        await self._pool.aclose()
+        """Close the idle connections; one that is busy is closed when its exchange ends."""
+        self._closed = True
+        idle, self._idle = self._idle, {}
+        for connections in idle.values():
+            for connection in connections:
+                await connection.aclose()
 
 
-def _timeouts(extensions: Mapping[str, Any]) -> dict[str, Any]:
-    return {"timeout": extensions["timeout"]} if "timeout" in extensions else {}
+_NO_PATIENCE: dict[str, float | None] = {}
+
+
+def _origin(url: httpx.URL) -> Origin:
+    scheme = url.scheme
+    if scheme not in _PORTS:
+        raise httpx.UnsupportedProtocol(f"{url} is neither http nor https: nothing was sent")
+    return scheme, url.host, url.port or _PORTS[scheme]
+
+
+def _or_for_ever(seconds: float | None) -> float:
+    return float("inf") if seconds is None else seconds

@@ -315,7 +315,13 @@ class GatewayActor(TradingActor):
             with trio.fail_after(self.settings.gateway.timeout_seconds):
                 answer = await self.transport.handle_async_request(message)
                 body = await answer.aread()
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol, httpx.LocalProtocolError) as error:
+        except (
+            httpx.ConnectError,
+            httpx.ConnectTimeout,
+            httpx.PoolTimeout,
+            httpx.UnsupportedProtocol,
+            httpx.LocalProtocolError,
+        ) as error:
             return TransportFailure(why=f"not connected: {error}", sent=False, at_ns=self.now_ns())
         except trio.TooSlowError:
             why = f"no answer within {self.settings.gateway.timeout_seconds} s"

@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable
 from itertools import pairwise
 from random import Random
 
-import httpcore
 import httpx
 import pytest
 import trio
@@ -81,7 +80,7 @@ def test_a_connection_is_kept_and_used_again() -> None:
 def test_a_connection_that_cannot_be_made_says_so_before_anything_left() -> None:
     async def main() -> None:
         async with client(refuses) as http:
-            with pytest.raises(httpcore.ConnectError, match="no route"):
+            with pytest.raises(httpx.ConnectError, match="no route"):
                 await http.get("http://venue/x")
 
     run(main)
@@ -91,7 +90,7 @@ def test_a_peer_that_hangs_up_without_an_answer_is_not_a_connection_that_was_nev
     async def main() -> None:
         async with trio.open_nursery() as nursery:
             async with client(Wire(nursery, hangs_up).connect) as http:
-                with pytest.raises(httpcore.RemoteProtocolError):
+                with pytest.raises(httpx.RemoteProtocolError):
                     await http.get("http://venue/x")
             nursery.cancel_scope.cancel()
 
@@ -102,7 +101,7 @@ def test_a_peer_that_says_nothing_is_a_timeout_of_reading() -> None:
     async def main() -> None:
         async with trio.open_nursery() as nursery:
             async with client(Wire(nursery, says_nothing).connect) as http:
-                with pytest.raises(httpcore.ReadTimeout):
+                with pytest.raises(httpx.ReadTimeout):
                     await http.get("http://venue/x")
             assert trio.current_time() == 5
             nursery.cancel_scope.cancel()
