@@ -91,23 +91,22 @@ class WitnessActor(DiagnosingActor):
         self.drifts: dict[AssetId, Drift] = {}
 
     def on_start(self) -> None:
-        self.after(self.settings.witness.cadence_seconds, CompareNow(why="cadence"), key=CADENCE)
+        self._compare_within_a_cadence()
 
     # ---- when to compare ----------------------------------------------------------------------------------
 
     @handles(CompareNow)
     def _compare_now(self, message: CompareNow) -> None:
-        if message.why == "cadence":
-            self.after(self.settings.witness.cadence_seconds, message, key=CADENCE)
-            self._watch_settlements()
-        elif message.why == "hint":
+        if message.why == "hint":
             # Fills come in bursts: one comparison a little later is for all of them, and none can put it off again.
             if not self.hinted:
                 self.hinted = True
                 self.after(HINT_SECONDS, CompareNow(why="settled hint"), key=HINT)
             return
-        elif message.why == "settled hint":
+        if message.why == "settled hint":
             self.hinted = False
+        self._compare_within_a_cadence()
+        self._watch_settlements()
         if self.busy:
             self.again = self.again or message.why not in {"cadence", "asked"}
             return
@@ -116,6 +115,10 @@ class WitnessActor(DiagnosingActor):
         self.busy = True
         self.readings += 1
         self.start_task(self.observe, name="observe")
+
+    def _compare_within_a_cadence(self) -> None:
+        """The cadence is the longest time without a comparison, whatever the last one was for."""
+        self.after(self.settings.witness.cadence_seconds, CompareNow(why="cadence"), key=CADENCE)
 
     @handles(AskTruth)
     def _ask_truth(self, message: AskTruth) -> None:
