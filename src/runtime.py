@@ -30,23 +30,25 @@ from .actors.kernel import (
     TrioClock,
 )
 from .actors.message_trace import MessageTrace
-from .actors.messages import CloseLeg, Dispose, IntentReviewed, LogExecutions, Raise, ReviewIntent, Submit
+from .actors.messages import Carried, CloseLeg, Dispose, IntentReviewed, LogExecutions, Raise, ReviewIntent, Submit
 from .actors.settings import AccountSettings, StrategySettings, TraceScope
 from .actors.ticket import IntentRejected, Receipt, Ticket
 from .actors.tree import TreeBuilder
 from .collector import seldom_collecting
 from .configuration import Configuration
+from .control.operations import Operations, this_operator
 from .credentials import load_secrets
 from .dialects import make_dialect
-from .model.account import AccountState
+from .model.account import AccountState, Reconciliation
 from .model.alert import Alert, AlertKind, Severity
 from .model.bracket import CloseReason
 from .model.event import Event, RuntimeStarted, RuntimeStopped
-from .model.identifiers import AccountId, AlertId, IntentId, StrategyName
+from .model.identifiers import AccountId, AlertId, CommandId, IntentId, StrategyName
 from .model.intake import BadIntent, Problem, read_intent
 from .model.intent import AnyIntent, PairIntent
 from .model.intent_rules import excerpt
 from .model.ledger import Ledger
+from .model.operator import Command, Operator
 from .model.risk import Refused
 from .model.risk_facts import Gate
 from .store import open_store
@@ -104,6 +106,7 @@ class Runtime:
         self._system = system
         self._context = context
         self._bridge = bridge
+        self.operations = Operations(context)
         self._pending: set[Receipt] = set()
         self._ended: Exception | None = None
 
@@ -202,6 +205,32 @@ class Runtime:
             if actor is not None:
                 actor.tell(CloseLeg(reason=CloseReason.OPERATOR))
         return len(active)
+
+    # ---- operators ----------------------------------------------------------------------------------------
+
+    async def operate(
+        self,
+        command: Command,
+        *,
+        note: str = "",
+        command_id: CommandId | None = None,
+        operator: Operator | None = None,
+    ) -> Carried:
+        """Carry out an operator's command; returns once it is durable. The same command id again does nothing twice.
+
+        Without `operator` it is whoever runs this process. Raises `CommandRefused` with the reason, `StoreFailed`,
+        `NotTaken` where the runtime is stopping, and `NotAnswered` where the outcome is not known.
+        """
+        return await self.operations.operate(
+            command,
+            operator=this_operator() if operator is None else operator,
+            note=note,
+            command_id=self.operations.new_command_id() if command_id is None else command_id,
+        )
+
+    async def wait_reconciled(self, account: AccountId, since_ns: int) -> Reconciliation:
+        """Wait for the record of the first reconciliation that began at or after `since_ns`; it may take for ever."""
+        return await self.operations.wait_reconciled(account, since_ns)
 
     # ---- looking ------------------------------------------------------------------------------------------
 

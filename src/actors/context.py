@@ -207,6 +207,7 @@ class Paths:
 
     ALERTS = "/alerts"
     RISK = "/risk"
+    OPERATOR = "/operator/desk"
 
     @staticmethod
     def account(account: AccountId, role: str) -> str:

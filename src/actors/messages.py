@@ -4,8 +4,18 @@ from ..model.account import AccountState, Reconciliation, SweepTrigger
 from ..model.alert import Alert
 from ..model.bracket import CloseReason, LegProgress
 from ..model.fill import Fill, FillSource
-from ..model.identifiers import AccountId, AlertId, ClientOrderId, IntentId, StrategyName
+from ..model.identifiers import (
+    AccountId,
+    AlertId,
+    AssetId,
+    ClientOrderId,
+    CommandId,
+    IntentId,
+    StrategyName,
+    VenueOrderId,
+)
 from ..model.intent import AnyIntent
+from ..model.operator import Command, Operator
 from ..model.order import OrderState, OrderTerms
 from ..model.report import ExecutionReport, OrderReport, SettlementReport
 from ..model.risk import ApprovedIntent, ApprovedOrder, Refused
@@ -267,6 +277,72 @@ class TruthTold(Message, frozen=True):
 
     truths: tuple[Truth, ...]
     unread: tuple[str, ...]
+
+
+# ---- operators ---------------------------------------------------------------------------------------------
+
+
+class Operate(Message, frozen=True):
+    """An operator's command, asked of the operator's desk; answered with `Carried` once it is durable."""
+
+    command_id: CommandId
+    operator: Operator
+    command: Command
+    note: str
+
+
+class Carried(Message, frozen=True):
+    """What became of a command. `repeated`: it was carried out before, at `at_ns`, and nothing was done now."""
+
+    command_id: CommandId
+    at_ns: int
+    repeated: bool
+    text: str
+
+
+class ExamineHolding(Message, frozen=True):
+    """The operator's desk has an account looked at before a holding is adopted."""
+
+    command_id: CommandId
+    asset: AssetId
+    reply_to: ActorRef
+
+
+class HoldingExamined(Message, frozen=True):
+    """The views of one asset as they are now, with executions of the venue's history that the log lacks.
+
+    `unreadable` says why that history could not be read, where it could not; the views say so themselves.
+    """
+
+    command_id: CommandId
+    truth: Truth
+    missing: int
+    unreadable: str
+
+
+class ExamineOrder(Message, frozen=True):
+    """The operator's desk has the venue asked for an order before it is ended on an operator's evidence."""
+
+    command_id: CommandId
+    order: ClientOrderId
+    venue_order_id: VenueOrderId
+    reply_to: ActorRef
+
+
+class OrderExamined(Message, frozen=True):
+    """What the venue says of the order now: shown (`shown` says how), not shown (`absent`), or not readable."""
+
+    command_id: CommandId
+    order: ClientOrderId
+    shown: str = ""
+    absent: str = ""
+    unreadable: str = ""
+
+
+class OrderEnded(Message, frozen=True):
+    """An operator ended the order: its actor tells its leg, closes its alerts and finishes."""
+
+    by: str
 
 
 # ---- alerts ------------------------------------------------------------------------------------------------

@@ -55,6 +55,7 @@ from .messages import (
     Exchanged,
     Explain,
     FillLogged,
+    OrderEnded,
     OrderMoved,
     Raise,
     ReportOrder,
@@ -408,15 +409,25 @@ class OrderActor(TradingActor):
 
     # ---- ending -------------------------------------------------------------------------------------------
 
+    @handles(OrderEnded)
+    def _ended_by_operator(self, message: OrderEnded) -> None:
+        """The end is recorded already, in the commit of the operator's command."""
+        if isinstance(self.state_or_none, (Sent, Acknowledged)):
+            return
+        self._let_go(f"{message.by} ended the order")
+
     def _end(self, outcome: Outcome, kind: EvidenceKind, detail: str) -> None:
-        for key in (CONFIRM, ASK, RESEND, RECANCEL, UNCONFIRMED):
-            self.cancel_timer(key)
         self.record(OrderDone(client_order_id=self.order, outcome=outcome, evidence=self._evidence(kind, detail)))
-        self._tell_leg()
-        for alert_id in (unconfirmed_id(self.order), uncancelled_id(self.order)):
-            self._explain(alert_id, f"the order has ended: {detail}")
         if isinstance(outcome, Rejected) and any(word in outcome.code for word in ABOUT_HOLDINGS):
             self._trigger_sweep(SweepTrigger.REJECTION, f"{self.order}: {outcome.code}")
+        self._let_go(f"the order has ended: {detail}")
+
+    def _let_go(self, why: str) -> None:
+        for key in (CONFIRM, ASK, RESEND, RECANCEL, UNCONFIRMED):
+            self.cancel_timer(key)
+        self._tell_leg()
+        for alert_id in (unconfirmed_id(self.order), uncancelled_id(self.order)):
+            self._explain(alert_id, why)
         state = self.state_or_none
         if isinstance(state, Done):
             self._await_missing_fills(state)

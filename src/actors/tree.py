@@ -10,11 +10,14 @@
     │       ├─ desk                         the account's state
     │       ├─ connection                   rest_for_one: gateway → stream → reconciler
     │       ├─ feed                         public market data
-    │       └─ witness                      position truth
-    └─ strategies                           one_for_one
-        └─ pairs                            one_for_one
-            ├─ work                         an actor per leg, intent and bracket
-            └─ desk                         takes intents
+    │       ├─ witness                      position truth
+    │       └─ examiner                     looks at the venue for an operator
+    ├─ strategies                           one_for_one
+    │   └─ pairs                            one_for_one
+    │       ├─ work                         an actor per leg, intent and bracket
+    │       └─ desk                         takes intents
+    └─ operator                             one_for_one
+        └─ desk                             carries out operators' commands
 
 Upper levels get small restart budgets: intensities multiply through levels. A restart of anything in `connection`
 restarts what follows it and so ends in a sweep before the account is Live again.
@@ -29,12 +32,14 @@ from .account import AccountDesk
 from .alerts import AlertsActor
 from .bracket import BracketActor
 from .context import Context, Paths
+from .examiner import ExaminerActor
 from .feed import FeedActor
 from .fill_log import FillLogActor
 from .gateway import GatewayActor
 from .intent import IntentActor, LegActor
 from .kernel import ActorRef, ChildSpec, LaneRule, MailboxSpec, SupervisorSpec
 from .messages import FrameArrived, LogExecutions, Submit
+from .operator import OperatorDesk
 from .order import OrderActor
 from .reconciler import ReconcilerActor
 from .risk import RiskActor
@@ -79,6 +84,21 @@ class TreeBuilder:
                         intensity=3, period_seconds=300, children=tuple(self._strategy(name) for name in strategies)
                     ),
                 ),
+                # A command that crashes its desk must not spend the root's budget: trading goes on without it.
+                ChildSpec(
+                    id="operator",
+                    factory=SupervisorSpec(
+                        intensity=20,
+                        period_seconds=60,
+                        children=(
+                            ChildSpec(
+                                id="desk",
+                                factory=lambda: OperatorDesk(self.context),
+                                mailbox=MailboxSpec(capacity=COMMANDS),
+                            ),
+                        ),
+                    ),
+                ),
             ),
         )
 
@@ -112,6 +132,7 @@ class TreeBuilder:
                     ChildSpec(id="orders", factory=orders),
                     ChildSpec(id="desk", factory=lambda: AccountDesk(self.context, account), mailbox=UNBOUNDED),
                     *self.venue_side(account),
+                    ChildSpec(id="examiner", factory=lambda: ExaminerActor(self.context, account), mailbox=UNBOUNDED),
                 ),
             ),
         )

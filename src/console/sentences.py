@@ -7,6 +7,7 @@ import hashlib
 from enum import StrEnum
 from typing import NamedTuple
 
+from ..actors.operator import CONTROL
 from ..model.event import (
     AccountChanged,
     AlertAcknowledged,
@@ -154,16 +155,13 @@ Words = tuple[str, tuple[tuple[str, str], ...]]
 
 def _exchange(record: AuditRecord) -> Told:
     sent = record.direction is Direction.SENT
+    body = record.body_bytes_redacted.decode("utf-8", "replace")
+    detail = (("body", body), ("stamped_at", instant(record.at_ns)))
+    if record.channel == CONTROL:
+        return Told("command", f"{record.channel}: {record.summary}", Lane.WIRE, "operator", "runtime", detail)
     door = "stream" if record.channel == "stream" else "gateway"
     ends = (door, record.account) if sent else (record.account, door)
-    body = record.body_bytes_redacted.decode("utf-8", "replace")
-    return Told(
-        "request" if sent else "answer",
-        f"{record.channel}: {record.summary}",
-        Lane.WIRE,
-        *ends,
-        detail=(("body", body), ("stamped_at", instant(record.at_ns))),
-    )
+    return Told("request" if sent else "answer", f"{record.channel}: {record.summary}", Lane.WIRE, *ends, detail)
 
 
 def _event(event: ModelEvent) -> Words:

@@ -69,7 +69,8 @@ def folded(*events: Event, keep_ended: bool = False) -> Ledger:
 def test_an_adopted_holding_changes_the_book_and_no_position_and_no_watermark() -> None:
     ledger = folded(adopted("5", AssetId(RAIN)), adopted("-2", AssetId(RAIN)))
     book = ledger.book(ACCOUNT, AssetId(RAIN))
-    assert (book.matched, book.confirmed, book.is_quiet) == (3, 3, True)
+    assert book.matched == book.confirmed == Decimal(3)
+    assert book.is_quiet
     assert ledger.positions == {}
     assert ledger.account(ACCOUNT).fills == 0
     assert not ledger.account(ACCOUNT).opened
@@ -113,7 +114,7 @@ def test_every_command_has_words_and_travels_as_json(kind: type[msgspec.Struct])
     fields = {name: "x" for name in kind.__struct_fields__ if name not in {"halt", "since_ns"}}
     command = kind(**fields)
     assert described(command)  # type: ignore[arg-type]  # one of the union
-    decoded: Command = msgspec.json.decode(msgspec.json.encode(command), type=Command)  # type: ignore[arg-type]
+    decoded: Command = msgspec.json.decode(msgspec.json.encode(command), type=Command)
     assert decoded == command
 
 
