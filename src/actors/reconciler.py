@@ -1,26 +1,39 @@
 """The reconciler: asks the venue for its truth, on a cadence and on every doubt, and leaves a record each time.
 
 A sweep reads fills since the watermark minus an overlap, to the end; then the open orders; then every order of ours
-that is not among them, one by one (design 9). It hands all of it on and changes nothing itself: fills go through the
-fill log, order states to their actors. What could not be read makes the record incomplete and says why.
+that is not among them, one by one (design 9). Where the account was out of reach, or somebody doubts what it holds, the
+witness then compares the holdings, in both directions. The sweep hands all of it on and changes nothing itself: fills
+go through the fill log, order states to their actors. What could not be read makes the record incomplete and says why.
 """
 
+from collections.abc import Sequence
+
+import pykka
 import trio
 
-from ..model.account import AccountState, Reconciliation, SweepTrigger
+from ..model.account import AccountState, Correction, HoldingDifference, Reconciliation, SweepTrigger
 from ..model.event import ReconciliationEnded
-from ..model.fill import FillSource
-from ..model.identifiers import AccountId, ClientOrderId, SweepId, TradeId
+from ..model.fill import Execution, FillSource
+from ..model.identifiers import AccountId, ClientOrderId, SweepId
+from ..model.money import plain
 from ..model.order import Acknowledged, Sent
 from ..model.report import ExecutionReport, OrderNotFound, OrderReport, Unreadable
+from ..model.timestamps import rfc3339
+from ..model.truth import Absent, Unavailable
 from ..model.value import Value
 from ..store.records import FILLS, fill_row
 from .context import Context, Paths
 from .exchange import ConversingActor
-from .kernel import TaskDone, handles
-from .messages import LogExecutions, ReportOrder, Sweep, SweepEnded, Tick
+from .kernel import ActorRestarted, TaskDone, handles
+from .messages import AskTruth, LogExecutions, ReportOrder, Sweep, SweepEnded, Tick, TruthTold
+from .witness_alerts import difference_text
 
 CADENCE, DUE = "cadence", "due"
+RECOVERY = frozenset({SweepTrigger.START, SweepTrigger.GATEWAY_RESTART, SweepTrigger.STREAM_RESTART})
+"""After these the account is not Live before its holdings were read as well."""
+ABOUT_HOLDINGS = RECOVERY | {SweepTrigger.REJECTION, SweepTrigger.CLOSE_REFUSED, SweepTrigger.OPERATOR}
+SETTLED = frozenset({SweepTrigger.START, SweepTrigger.OPERATOR})
+"""For these a difference has settled, and was searched for and alerted, before the record is made."""
 PAGES_MAXIMUM = 1000
 """A venue that pages for ever is broken; the sweep says so instead of never ending."""
 
@@ -124,6 +137,11 @@ class ReconcilerActor(ConversingActor):
         since = self._since_ns(wanted)
         fills = await self._read_fills(since, source)
         orders = await self._read_orders() if not fills.why else OrderFindings(why=fills.why)
+        refused = fills.refused + orders.refused
+        holdings = HoldingFindings()
+        if not orders.why and trigger in ABOUT_HOLDINGS:
+            holdings = await self._read_holdings(trigger)
+        why = orders.why or (f"{refused} rows could not be read" if refused else "") or holdings.why
         return Findings(
             record=Reconciliation(
                 sweep_id=sweep_id,
@@ -140,12 +158,15 @@ class ReconcilerActor(ConversingActor):
                 orders_queried=orders.queried,
                 orders_corrected=orders.corrected,
                 foreign_orders=orders.foreign,
-                rows_refused=fills.refused + orders.refused,
-                complete=not orders.why and not fills.refused and not orders.refused,
-                why=orders.why
-                or (
-                    f"{fills.refused + orders.refused} rows could not be read" if fills.refused + orders.refused else ""
-                ),
+                rows_refused=refused,
+                complete=not why,
+                why=why,
+                detail=wanted.detail,
+                corrections=(*fills.corrections, *orders.corrections),
+                orders_unresolved=orders.unresolved,
+                holdings_compared=holdings.compared,
+                holdings_unread=holdings.unread,
+                differences=holdings.differences,
             ),
             stream_was_up=stream_was_up,
         )
@@ -153,27 +174,25 @@ class ReconcilerActor(ConversingActor):
     async def _read_fills(self, since_ns: int, source: FillSource) -> "FillFindings":
         cursor: str | None = None
         pages = seen = refused = 0
-        recovered: list[TradeId] = []
+        recovered: list[Execution] = []
         journal = self.context.recorder.journal
         fill_log = self.context.ref(Paths.account(self.account, "fills"))
         while True:
             page = self.dialect.read_executions(await self.request(self.dialect.list_executions(since_ns, cursor)))
             if isinstance(page, Unreadable):
-                return FillFindings(pages, seen, tuple(recovered), refused, f"fills, page {pages + 1}: {page.why}")
+                return FillFindings(pages, seen, recovered, refused, f"fills, page {pages + 1}: {page.why}")
             pages += 1
             seen += len(page.executions)
             refused += len(page.refused)
-            recovered += [
-                found.key.trade_id for found in page.executions if journal.get(FILLS, fill_row(found.key)) is None
-            ]
+            recovered += [found for found in page.executions if journal.get(FILLS, fill_row(found.key)) is None]
             if page.executions:
                 reports = tuple(ExecutionReport(execution=found) for found in page.executions)
                 fill_log.tell(LogExecutions(reports=reports, source=source, received_at_ns=self.now_ns()))
             cursor = page.next_cursor
             if cursor is None:
-                return FillFindings(pages, seen, tuple(recovered), refused, "")
+                return FillFindings(pages, seen, recovered, refused, "")
             if pages >= PAGES_MAXIMUM:
-                return FillFindings(pages, seen, tuple(recovered), refused, f"fills did not end after {pages} pages")
+                return FillFindings(pages, seen, recovered, refused, f"fills did not end after {pages} pages")
 
     async def _read_orders(self) -> "OrderFindings":
         # Ours as they were before the venue was asked: what is sent meanwhile is not missing from its list.
@@ -214,14 +233,48 @@ class ReconcilerActor(ConversingActor):
                 case OrderReport() as report:
                     if not report.status.is_open:
                         found.corrected = (*found.corrected, state.terms.client_order_id)
+                        said = f"the venue shows {report.venue_status} with {plain(report.filled_quantity)} filled"
+                        found.corrections.append(Correction(subject=state.terms.client_order_id, evidence=said))
                     desk.tell(ReportOrder(report=report, source=FillSource.SWEEP, rest=True))
                 case OrderNotFound():
-                    pass  # its own actor asks on, with its backoff; until then it counts as open
+                    # Its own actor asks on, with its backoff; until then it counts as open.
+                    found.unresolved = (*found.unresolved, state.terms.client_order_id)
                 case Unreadable() as failure:
                     found.why = f"order {state.terms.client_order_id}: {failure.why}"
                     return found
             await trio.lowlevel.checkpoint()
         return found
+
+    async def _read_holdings(self, trigger: SweepTrigger) -> "HoldingFindings":
+        """Have the witness compare what is held, once everything that the fills said is in the book."""
+        witness = self.context.find(Paths.account(self.account, "witness"))
+        if witness is None or not self.ledger.account(self.account).opened:
+            return HoldingFindings()  # the first comparison makes the baseline, and the account waits for it
+        settled = trigger in SETTLED
+        patience_seconds = self.settings.gateway.timeout_seconds * 3
+        if settled:
+            patience_seconds += self.settings.witness.settle_seconds * 4
+        try:
+            told = await witness.ask_async(AskTruth(settled=settled), timeout=patience_seconds)
+        except (pykka.Timeout, pykka.ActorDeadError, ActorRestarted) as failure:
+            why = f"the holdings were not compared: {failure}"
+            return HoldingFindings(why=why if trigger in RECOVERY else "", unread=(why,))
+        assert isinstance(told, TruthTold)
+        differences = tuple(
+            HoldingDifference(asset=truth.asset, difference=difference_text(truth))
+            for truth in told.truths
+            if truth.differences
+        )
+        # One view that cannot be read is unavailable, and the other goes on being compared; with neither nobody knows.
+        blind = [
+            truth.asset
+            for truth in told.truths
+            if isinstance(truth.venue, Unavailable) and isinstance(truth.wallet, (Unavailable, Absent))
+        ]
+        why = f"no view of {', '.join(blind)} could be read" if blind and trigger in RECOVERY else ""
+        return HoldingFindings(
+            why=why, compared=len(told.truths) - len(blind), unread=told.unread, differences=differences
+        )
 
 
 def _both(first: Sweep, second: Sweep) -> Sweep:
@@ -234,12 +287,22 @@ def _both(first: Sweep, second: Sweep) -> Sweep:
 class FillFindings:
     """What was read of fills; `why` is empty when all of it was."""
 
-    __slots__ = ("pages", "recovered", "refused", "seen", "why")
+    __slots__ = ("corrections", "pages", "recovered", "refused", "seen", "why")
 
-    def __init__(self, pages: int, seen: int, recovered: tuple[TradeId, ...], refused: int, why: str) -> None:
+    def __init__(self, pages: int, seen: int, recovered: Sequence[Execution], refused: int, why: str) -> None:
         self.pages = pages
         self.seen = seen
-        self.recovered = recovered
+        self.recovered = tuple(found.key.trade_id for found in recovered)
+        self.corrections = tuple(
+            Correction(
+                subject=f"trade {found.key.trade_id} of order {found.key.venue_order_id}",
+                evidence=(
+                    f"the venue's history, {found.direction} {plain(found.quantity)} {found.instrument} "
+                    f"at {plain(found.price)}, {rfc3339(found.venue_time_ns)}"
+                ),
+            )
+            for found in recovered
+        )
         self.refused = refused
         self.why = why
 
@@ -247,9 +310,30 @@ class FillFindings:
 class OrderFindings:
     """What was read of orders; `why` is empty when all of it was."""
 
-    __slots__ = ("corrected", "foreign", "open_at_venue", "pages", "queried", "refused", "why")
+    __slots__ = (
+        "corrected",
+        "corrections",
+        "foreign",
+        "open_at_venue",
+        "pages",
+        "queried",
+        "refused",
+        "unresolved",
+        "why",
+    )
 
     def __init__(self, why: str = "") -> None:
         self.pages = self.open_at_venue = self.queried = self.foreign = self.refused = 0
         self.corrected: tuple[ClientOrderId, ...] = ()
+        self.unresolved: tuple[ClientOrderId, ...] = ()
+        self.corrections: list[Correction] = []
         self.why = why
+
+
+class HoldingFindings(Value, frozen=True):
+    """What the comparison of holdings came to; `compared` is None where there was none."""
+
+    why: str = ""
+    compared: int | None = None
+    unread: tuple[str, ...] = ()
+    differences: tuple[HoldingDifference, ...] = ()

@@ -367,6 +367,7 @@ class WitnessActor(DiagnosingActor):
                 self.differing_since[asset] = self.now_ns()  # what is booked now gets the settling time again
                 continue
             self._drift(truth)
+        self._answer(settled=not explained)
         self._look_again_soon()
 
     def _have_swept(self, found: Diagnosed) -> set[AssetId]:

@@ -376,13 +376,12 @@ def _runtime_event(event: ModelEvent) -> str:
         case TransferBooked():
             return f"moved without a trade at {event.transfer.account}: {event.transfer}"
         case ReconciliationEnded(record=record):
-            verdict = "complete" if record.complete else f"incomplete: {record.why}"
             found = (
                 f"{len(record.fills_recovered)} fills recovered, {len(record.orders_corrected)} orders corrected, "
-                f"{record.foreign_orders} foreign orders"
+                f"{record.foreign_orders} foreign orders, {len(record.differences)} differences"
             )
             took = short_span(record.ended_at_ns - record.started_at_ns)
-            return f"reconciliation of {record.account} ({record.trigger}, {took}) {verdict}; {found}"
+            return f"reconciliation of {record.account} ({record.trigger}, {took}) {record.verdict}; {found}"
         case StreamGap():
             lasted = short_span(event.until_ns - event.from_ns)
             return f"the stream of {event.account} was not to be trusted for {lasted}: {event.reason}"
