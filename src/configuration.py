@@ -30,6 +30,7 @@ from .credentials import CredentialsEnvironment, CredentialsFile, CredentialsSou
 from .model.identifiers import AccountId, AssetId, StrategyName, VenueName
 from .model.value import Value
 from .store.lmdb_store import MAP_SIZE_BYTES_MAX, Durability
+from .store.retention import Retention
 from .toml_settings import OFF, SECONDS, read_fields
 from .toml_table import Bounds, Problem, Report, Table, read_toml, shown
 
@@ -39,7 +40,8 @@ from .toml_table import Bounds, Problem, Report, Table, read_toml, shown
 class RuntimeConfiguration(Value, frozen=True):
     """The runtime itself. `store` is a path, `map_size_bytes_max` the ceiling to which it may grow (design 5).
 
-    `seed` makes the jitter of a run repeatable; None leaves it to chance. `trace` says which messages are journalled.
+    `seed` makes the jitter of a run repeatable; None leaves it to chance. `trace` says which messages are journalled,
+    `retention` which entries the journal keeps; None keeps all of them.
     """
 
     name: str
@@ -48,6 +50,7 @@ class RuntimeConfiguration(Value, frozen=True):
     map_size_bytes_max: int
     seed: int | None = None
     trace: TraceScope = "orders"
+    retention: Retention | None = None
 
 
 class AccountConfiguration(Value, frozen=True):
@@ -114,6 +117,9 @@ POLYMARKET_DEAD_MAN_SECONDS = 10
 
 VENUES = (POLYMARKET,)
 
+ON_OFF = ("on", OFF)
+_KEEP_DAYS = Bounds(minimum=Decimal(0), maximum=Decimal(36_500))
+_KEEP_ENTRIES = Bounds(minimum=Decimal(0), maximum=Decimal(10**12))
 _SHARE = Bounds(minimum=Decimal(0), maximum=Decimal("0.5"))
 _SECONDS_OR_NONE = Bounds(minimum=Decimal(0), maximum=SECONDS.maximum)
 _BOUNDS: Mapping[str, Bounds] = {
@@ -186,9 +192,22 @@ def _runtime(table: Table, file: Path) -> RuntimeConfiguration:
         if "seed" in table
         else table.passed("seed", None),
         trace="off" if table.choice("trace", "orders", TRACE_SCOPES) == "off" else "orders",
+        retention=_retention(table.table("retention")),
     )
     table.finish()
     return found
+
+
+def _retention(table: Table) -> Retention | None:
+    """What the journal keeps before its oldest entries go to archive files; None where they never do."""
+    defaults = Retention()
+    kept = Retention(
+        keep_days=table.number("keep_days", defaults.keep_days, _KEEP_DAYS),
+        keep_entries=table.integer("keep_entries", defaults.keep_entries, _KEEP_ENTRIES),
+    )
+    archive = table.choice("archive", "on", ON_OFF)
+    table.finish()
+    return kept if archive == "on" else None
 
 
 def _strategy(name: str, table: Table, accounts: list[AccountId]) -> StrategySettings:

@@ -30,7 +30,17 @@ from .actors.kernel import (
     TrioClock,
 )
 from .actors.message_trace import MessageTrace
-from .actors.messages import Carried, CloseLeg, Dispose, IntentReviewed, LogExecutions, Raise, ReviewIntent, Submit
+from .actors.messages import (
+    Carried,
+    CloseLeg,
+    Dispose,
+    Explain,
+    IntentReviewed,
+    LogExecutions,
+    Raise,
+    ReviewIntent,
+    Submit,
+)
 from .actors.settings import AccountSettings, StrategySettings, TraceScope
 from .actors.ticket import IntentRejected, Receipt, Ticket
 from .actors.tree import TreeBuilder
@@ -42,7 +52,7 @@ from .dialects import make_dialect
 from .model.account import AccountState, Reconciliation
 from .model.alert import Alert, AlertKind, Severity
 from .model.bracket import CloseReason
-from .model.event import Event, RuntimeStarted, RuntimeStopped
+from .model.event import RuntimeStarted, RuntimeStopped
 from .model.identifiers import AccountId, AlertId, CommandId, IntentId, StrategyName
 from .model.intake import BadIntent, Problem, read_intent
 from .model.intent import AnyIntent, PairIntent
@@ -51,15 +61,16 @@ from .model.ledger import Ledger
 from .model.operator import Command, Operator
 from .model.risk import Refused
 from .model.risk_facts import Gate
+from .recovery import SNAPSHOT, keep_archive, keep_snapshots, recover
 from .store import open_store
 from .store.errors import StoreFailed
-from .store.port import Journal, Lsn
+from .store.port import Journal
 from .store.records import journal_schema
+from .store.retention import Retention
 from .venues.port import Dialect
 
 log = structlog.get_logger("tallystick")
 
-SNAPSHOT = "ledger"
 SNAPSHOT_EVERY_EVENTS = 50_000
 SNAPSHOT_CHECK_SECONDS = 60.0
 LIVE_CHECK_SECONDS = 0.05
@@ -79,24 +90,6 @@ def build_version() -> str:
         return version("tallystick")
     except PackageNotFoundError:
         return "0"
-
-
-def recover(journal: Journal) -> Ledger:
-    """The ledger as the journal has it: the newest snapshot that can be read, and everything after it."""
-    found = journal.snapshot(SNAPSHOT)
-    ledger, after = Ledger(), Lsn(0)
-    if found is not None:
-        after, content = found
-        try:
-            ledger = Ledger.thaw(content)
-        except ValueError as damaged:
-            # A snapshot is an optimisation: without it everything is read again.
-            log.warning("the snapshot cannot be read, the whole journal is", why=str(damaged))
-            ledger, after = Ledger(), Lsn(0)
-    for entry in journal.read(Lsn(after + 1)):
-        if isinstance(entry.event, Event):
-            ledger.apply(entry.event, entry.at_ns)
-    return ledger
 
 
 class Runtime:
@@ -342,6 +335,7 @@ async def open_runtime(
             random=made,
             failures=failures,
             trace=settings.trace,
+            retention=settings.retention,
         ) as runtime,
     ):
         yield runtime
@@ -361,9 +355,14 @@ async def start_runtime(
     failures: list[Callable[[StoreFailed], None]],
     builder: TreeBuilder | None = None,
     trace: TraceScope = "orders",
+    retention: Retention | None = None,
 ) -> AsyncIterator[Runtime]:
-    """Start the tree over an open journal: what `open_runtime` does once everything is at hand."""
-    ledger = recover(journal)
+    """Start the tree over an open journal: what `open_runtime` does once everything is at hand.
+
+    Without `retention` nothing is archived. Raises `StateLost` where there is no state to start from.
+    """
+    recovered = recover(journal)
+    ledger = recovered.ledger
     for account, dialect in dialects.items():
         venue = accounts[account].venue
         dialect.learn([found for found in ledger.instruments.values() if found.venue == venue])
@@ -396,6 +395,7 @@ async def start_runtime(
     )
     runtime = Runtime(system, context, bridge)
     failures.append(lambda failure: _store_failed(runtime, failure))
+    tell = _Tell(context)
     messages = MessageTrace(system, recorder) if trace == "orders" else None
     if messages is not None:
         system.trace.sink = messages.take
@@ -405,7 +405,11 @@ async def start_runtime(
         with scope, seldom_collecting():
             async with system, trio.open_nursery() as nursery:
                 _watch(system, context)
-                nursery.start_soon(_snapshots, journal, ledger)
+                nursery.start_soon(
+                    keep_snapshots, journal, ledger, tell, recovered, SNAPSHOT_EVERY_EVENTS, SNAPSHOT_CHECK_SECONDS
+                )
+                if retention is not None:
+                    nursery.start_soon(keep_archive, journal, retention, tell, clock.wall_ns)
                 nursery.start_soon(_give_up, system, end_with)
                 if messages is not None:
                     nursery.start_soon(messages.run)
@@ -429,17 +433,6 @@ async def _give_up(system: ActorSystem, end_with: Callable[[Exception], None]) -
     reason: ExitReason = await system.wait_ended()
     if system.failed is not None:
         end_with(RuntimeGaveUp(f"the root supervisor gave up: {reason}"))
-
-
-async def _snapshots(journal: Journal, ledger: Ledger) -> None:
-    """Bound the next recovery: a snapshot of the ledger whenever the tail has grown long."""
-    found = journal.snapshot(SNAPSHOT)
-    last = found[0] if found is not None else Lsn(0)
-    while True:
-        if journal.last_lsn - last >= SNAPSHOT_EVERY_EVENTS and journal.failed is None:
-            last = journal.last_lsn
-            journal.put_snapshot(SNAPSHOT, last, ledger.freeze())
-        await trio.sleep(SNAPSHOT_CHECK_SECONDS)
 
 
 def _store_failed(runtime: Runtime, failure: StoreFailed) -> None:
@@ -475,7 +468,22 @@ def _watch(system: ActorSystem, context: Context) -> None:
     system.dead_letters.subscribe(lost)
 
 
-def _alert(context: Context, kind: AlertKind, alert_id: str, text: str) -> None:
+class _Tell:
+    """How what is done to the store reaches a person."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def alert(self, kind: AlertKind, subject: str, severity: Severity, text: str) -> None:
+        _alert(self._context, kind, f"{kind}:{subject}", text, severity)
+
+    def explain(self, kind: AlertKind, subject: str, by: str) -> None:
+        alerts = self._context.find(Paths.ALERTS)
+        if alerts is not None:
+            alerts.tell(Explain(alert_id=AlertId(f"{kind}:{subject}"), by=by))
+
+
+def _alert(context: Context, kind: AlertKind, alert_id: str, text: str, severity: Severity = Severity.CRITICAL) -> None:
     alerts = context.find(Paths.ALERTS)
     if alerts is None:
         log.critical(text)
@@ -485,7 +493,7 @@ def _alert(context: Context, kind: AlertKind, alert_id: str, text: str) -> None:
             alert=Alert(
                 alert_id=AlertId(alert_id),
                 kind=kind,
-                severity=Severity.CRITICAL,
+                severity=severity,
                 message=text,
                 diagnosis="",
                 evidence=(),

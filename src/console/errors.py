@@ -10,8 +10,10 @@ from ..configuration import ConfigurationError
 from ..credentials import CredentialsExposed, CredentialsMissing, CredentialsUnusable
 from ..runtime import RuntimeGaveUp
 from ..store import (
+    ArchiveConflict,
     ArchiveMissing,
     NewerRecord,
+    StateLost,
     StoreCorrupt,
     StoreFailed,
     StoreLocked,
@@ -48,7 +50,9 @@ _CODES: tuple[tuple[type[Exception], ExitCode], ...] = (
     # Kinds are never taken out of a build without being declared dropped: an unknown one is of a later build.
     (UnknownRecord, ExitCode.STORE_NEWER),
     (UndecodableRecord, ExitCode.STORE_CORRUPT),
-    (ArchiveMissing, ExitCode.NOT_FOUND),
+    (ArchiveMissing, ExitCode.ARCHIVE_MISSING),
+    (ArchiveConflict, ExitCode.ARCHIVE_CONFLICT),
+    (StateLost, ExitCode.STATE_LOST),
     (ClockOff, ExitCode.CLOCK_OFF),
     (RuntimeGaveUp, ExitCode.GAVE_UP),
 )

@@ -28,6 +28,9 @@ class AlertKind(StrEnum):
     UNREADABLE_REPORT = "unreadable_report"
     ACCOUNT_HALTED = "account_halted"
     STORE_FAILED = "store_failed"
+    STORE_DAMAGED = "store_damaged"
+    """Something of the store cannot be read, and what stands in for it was used instead."""
+    ARCHIVE_FAILED = "archive_failed"
     ACTOR_CRASHED = "actor_crashed"
     HOST_CALLBACK_FAILED = "host_callback_failed"
 

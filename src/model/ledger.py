@@ -6,7 +6,10 @@ value handed out stays what it was. What has ended and settled is let go (unless
 follows what is live and the millionth order costs what the first did.
 """
 
+import hashlib
+import json
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any, ClassVar, get_args
 
 import msgspec
@@ -147,8 +150,9 @@ class StrategyEntry(Value, frozen=True):
 
 
 class LedgerState(Value, frozen=True):
-    """A ledger as one value: what a snapshot holds."""
+    """A ledger as one value: what a snapshot holds. `version` is `ledger_version` of the build that made it."""
 
+    version: str
     instruments: tuple[Instrument, ...]
     accounts: tuple[tuple[AccountId, AccountEntry], ...]
     strategies: tuple[tuple[StrategyName, StrategyEntry], ...]
@@ -163,8 +167,41 @@ class LedgerState(Value, frozen=True):
     started: int
 
 
+class _Version(msgspec.Struct, frozen=True):
+    version: str
+
+
+LEDGER_FOLD = 1
+"""Raise it whenever `Ledger.apply` makes something else of an event there has been before: a snapshot of the old
+meaning is then not used, and everything is read again."""
+
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(LedgerState)
+_decode_version = msgspec.msgpack.Decoder(_Version).decode
+
+
+@cache
+def ledger_version() -> str:
+    """What this build means by a ledger: its fold, and the shape of its state.
+
+    A field that an older snapshot lacks would be filled with its default, which may be anything but what the journal
+    says; so a snapshot counts only for the build that folds as the one that made it.
+    """
+    shape = json.dumps(_shape_of(msgspec.json.schema(LedgerState)), sort_keys=True)
+    return f"{LEDGER_FOLD}:{hashlib.sha256(shape.encode()).hexdigest()[:16]}"
+
+
+def _shape_of(schema: object) -> object:
+    """A schema without what may change and leave the state as it is: its texts, and the further values of an enum."""
+    if isinstance(schema, dict):
+        return {
+            key: _shape_of(value)
+            for key, value in schema.items()
+            if not (key == "description" and isinstance(value, str)) and not (key == "enum" and isinstance(value, list))
+        }
+    if isinstance(schema, list):
+        return [_shape_of(value) for value in schema]
+    return schema
 
 
 # ---- how one amount moves through a book ------------------------------------------------------------------
@@ -570,6 +607,7 @@ class Ledger:
         """The ledger as bytes, for a snapshot at the journal position it was folded up to."""
         return _encoder.encode(
             LedgerState(
+                version=ledger_version(),
                 instruments=tuple(self.instruments.values()),
                 accounts=tuple(self.accounts.items()),
                 strategies=tuple(self.strategies.items()),
@@ -587,7 +625,10 @@ class Ledger:
 
     @classmethod
     def thaw(cls, content: bytes) -> "Ledger":
-        """The ledger that `freeze` wrote. Raises `msgspec.DecodeError` (or its ValidationError) on other bytes."""
+        """The ledger that `freeze` wrote. Raises ValueError, which says why, on other bytes and for other builds'."""
+        found = _decode_version(content).version
+        if found != ledger_version():
+            raise ValueError(f"it was made by a build with another ledger, {found}; this one's is {ledger_version()}")
         state = _decoder.decode(content)
         ledger = cls()
         ledger.instruments = {found.instrument_id: found for found in state.instruments}

@@ -13,7 +13,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import trio
 
@@ -43,6 +43,8 @@ from .reading import (
 from .retention import PRUNE_PAUSE_SECONDS, Retention, Step, next_step
 from .schema import AUDIT, KEY_BYTES_MAX, META, SNAPSHOTS, Schema
 from .waiting import Waiting
+
+T = TypeVar("T")
 
 SLOW_SECONDS = 2.0
 """A commit that takes longer than this lets nothing new begin (`congestion`)."""
@@ -211,15 +213,11 @@ class GroupJournal:
         """Write rows of the store's own, and return once they are durable. Raises `StoreFailed`."""
         if self._refusal is not None:
             raise self._refusal
-        batch = self._gathering
-        batch.add([], puts)
+        self._gathering.add([], puts)
         if prune_below is not None:
-            batch.prune(prune_below)
+            self._gathering.prune(prune_below)
         self._wake.set()
-        while batch is self._gathering or batch is self._in_flight:
-            if self.failed is not None:
-                raise self.failed
-            await self._sleep()
+        await self.wait_written()
 
     # Retention.
 
@@ -299,6 +297,21 @@ class GroupJournal:
             if self.failed is not None:
                 raise self.failed
             await self._sleep()
+
+    async def wait_written(self) -> None:
+        """Return once everything handed in until now is durable, rows too. Raises `StoreFailed`."""
+        batch = self._gathering if self._gathering.records or self._gathering.rows_count else self._in_flight
+        await trio.lowlevel.checkpoint()
+        while batch is not None and (batch is self._gathering or batch is self._in_flight):
+            if self.failed is not None:
+                raise self.failed
+            await self._sleep()
+        if self.failed is not None:
+            raise self.failed
+
+    async def beside(self, work: Callable[[], T]) -> T:
+        """Do work that takes long beside the loop; it must touch nothing that the loop touches."""
+        return await self._disk.run(work)
 
     async def _sleep(self) -> None:
         """Sleep until a commit ends or the store fails."""

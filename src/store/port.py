@@ -7,7 +7,7 @@
 """
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Literal, NamedTuple, NewType, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, NewType, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
@@ -16,6 +16,8 @@ from .errors import StoreFailed
 if TYPE_CHECKING:  # these know this module
     from .archive import Archived
     from .retention import Retention
+
+T = TypeVar("T")
 
 Lsn = NewType("Lsn", int)
 """Log sequence number: the place of an event in the one total order. The first is 1; 0 is before everything."""
@@ -144,6 +146,12 @@ class Journal(Records, Protocol):
 
     async def wait_durable(self, lsn: Lsn) -> None:
         """Return once everything up to `lsn` is durable. Raises `StoreFailed` if that will not happen."""
+
+    async def wait_written(self) -> None:
+        """Return once everything handed in until now is durable, rows too. Raises `StoreFailed`."""
+
+    async def beside(self, work: Callable[[], T]) -> T:
+        """Do work that takes long beside the loop; it must touch nothing that the loop touches."""
 
     def put_snapshot(self, entity: str, lsn: Lsn, state: bytes) -> None:
         """Keep the state of an entity as of `lsn`. The two newest are kept."""

@@ -14,6 +14,7 @@ from tallystick.credentials import CredentialsEnvironment, CredentialsFile, Cred
 from tallystick.model.identifiers import AccountId
 from tallystick.model.money import Cash, Quantity
 from tallystick.model.risk import RiskLimits
+from tallystick.store import Retention
 from tallystick.toml_table import Problem
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -90,6 +91,17 @@ class TestAGoodFile:
         assert account.settings.service("clob") == "https://clob.polymarket.com"
         assert (account.chain_id, account.signature_type, account.funder) == (137, 3, None)
         assert account.credentials == CredentialsEnvironment(prefix="POLYMARKET")
+
+    @pytest.mark.parametrize(
+        ("table", "expected"),
+        [
+            ("", Retention(keep_days=30, keep_entries=1_000_000)),
+            ("[runtime.retention]\nkeep_days = 0.5\nkeep_entries = 0", Retention(keep_days=0.5, keep_entries=0)),
+            ('[runtime.retention]\narchive = "off"\nkeep_days = 3', None),
+        ],
+    )
+    def test_says_what_the_journal_keeps(self, tmp_path: Path, table: str, expected: Retention | None) -> None:
+        assert loaded(tmp_path, f"{SMALLEST}\n{table}\n").runtime.retention == expected
 
     def test_every_key_reaches_its_setting(self, tmp_path: Path) -> None:
         found = loaded(
@@ -198,7 +210,7 @@ class TestProblems:
                 cadence_seconds = -1
                 """,
             )
-        runtime_keys = "durability, map_size_bytes_max, name, seed, store, trace"
+        runtime_keys = "durability, map_size_bytes_max, name, retention, seed, store, trace"
         account = 'accounts."polymarket:main"'
         assert str(caught.value).replace(f"{tmp_path}/tallystick.toml: ", "").splitlines() == [
             "runtime.store: found nothing; allowed is the path of the store's directory, relative to this file",

@@ -15,8 +15,11 @@ from tallystick.model.money import Quantity
 from tallystick.model.outcome import EvidenceKind, Filled
 from tallystick.runtime import RuntimeGaveUp
 from tallystick.store import (
+    ArchiveConflict,
+    ArchiveCorrupt,
     ArchiveMissing,
     FailureReason,
+    StateLost,
     StoreClosed,
     StoreCorrupt,
     StoreFailed,
@@ -77,7 +80,10 @@ class TestExitCodes:
             (StoreClosed(FailureReason.CLOSED, "m"), ExitCode.STORE_FAILED),
             (UnknownRecord("m", kind="k", version=1, lsn=1), ExitCode.STORE_NEWER),
             (UndecodableRecord("m", kind="k", version=1, lsn=1), ExitCode.STORE_CORRUPT),
-            (ArchiveMissing("m"), ExitCode.NOT_FOUND),
+            (ArchiveMissing("m"), ExitCode.ARCHIVE_MISSING),
+            (ArchiveConflict("m"), ExitCode.ARCHIVE_CONFLICT),
+            (ArchiveCorrupt("m"), ExitCode.STORE_CORRUPT),
+            (StateLost("m"), ExitCode.STATE_LOST),
             (ClockOff("m"), ExitCode.CLOCK_OFF),
             (RuntimeGaveUp("m"), ExitCode.GAVE_UP),
             (Refusal(ExitCode.NOT_LIVE, "m"), ExitCode.NOT_LIVE),
