@@ -153,7 +153,7 @@ async def test_a_view_that_cannot_be_read_is_unavailable_and_not_zero(world: Wor
     await agree(world)
     world.fault(RefuseRequest(path="/rpc", kind="internal_error", seconds=500))
     await world.until(
-        lambda: isinstance(world.ledger.truths[ACCOUNT, AssetId(RAIN_YES)].wallet, Unavailable), seconds=60
+        lambda: isinstance(world.ledger.truths[ACCOUNT, AssetId(RAIN_YES)].wallet, Unavailable), seconds=90
     )
     await world.until(lambda: world.alerts("view_unavailable"), seconds=500)
     assert not world.alerts("drift")
