@@ -47,7 +47,7 @@ LAWS: dict[str, str] = {
     "one_order_per_slice": "Each (intent, leg, slice, attempt) is signed once, and is at most one order at the venue.",
     "each_fill_once": "A fill enters the log once, for ever.",
     "one_end": "Orders, brackets and intents end once, and nothing ends that had not begun.",
-    "never_more_than_intended": "What was filled and what is open of a leg never exceed what was intended.",
+    "never_more_than_intended": "What was executed and what is open of a leg never exceed what was intended.",
     "outcomes_equal": "Every order's outcome is the one that the venue has in its own books.",
     "fills_equal": "The log has the fills that the venue has: each of them, and no other.",
     "views_equal": "Once quiet, the book is what the venue and the wallet hold, to the last unit.",
@@ -92,6 +92,7 @@ class Guard:
         self._ended: dict[IntentKey, IntentEnded] = {}
         self._decided: set[IntentKey] = set()
         self._left: set[bytes] = set()
+        self._exposed: dict[tuple[IntentKey, int], Decimal] = {}
         world.at_request.append(self._request)
 
     # ---- at once ------------------------------------------------------------------------------------------
@@ -110,27 +111,29 @@ class Guard:
         """Judge a report in the moment in which the host reads it. Each start of a runtime numbers anew."""
         self.step()
         heard = self.told.setdefault((self._world.starts, report.intent_id), [])
-        if report.number != len(heard) + 1 or (heard and heard[-1].is_last):
+        comes_first = report.kind is not ReportKind.ACCEPTED or report.number == 1
+        if report.number != len(heard) + 1 or not comes_first or (heard and heard[-1].is_last):
             self._breach("reports_in_order", f"after {len(heard)} reports of {report.intent_id} came {report}")
         heard.append(report)
         key = (report.strategy, report.intent_id)
-        durable = {
-            ReportKind.ACCEPTED: key in self._accepted,
-            ReportKind.ENDED: key in self._ended,
-            ReportKind.FILL: any(
-                self._terms[order].intent_id == report.intent_id and quantity == report.quantity
-                for order, quantity in self._filled_orders()
-            ),
-        }.get(report.kind, True)
-        if not durable:
-            self._breach("durable_before_told", f"{report} was told and is not in the journal")
+        if report.kind is ReportKind.ACCEPTED and key not in self._accepted:
+            self._breach("durable_before_told", f"{key} was told as accepted and is not in the journal")
+        elif report.kind is ReportKind.ENDED and key not in self._ended:
+            self._breach("durable_before_told", f"{key} was told as ended and is not in the journal")
+        elif report.kind is ReportKind.FILL:
+            told = sum((found.quantity or 0 for found in heard if found.kind is ReportKind.FILL), Decimal(0))
+            if told > self._logged(report.intent_id):
+                what = f"{told} of {key} were told as filled, the journal has {self._logged(report.intent_id)}"
+                self._breach("durable_before_told", what)
 
-    def _filled_orders(self) -> Iterator[tuple[ClientOrderId, Decimal]]:
-        by_venue = {venue: order for order, venue in self._signed.items()}
-        for (_, venue_order), quantity in self._fills.items():
-            order = by_venue.get(VenueOrderId(venue_order))
-            if order is not None:
-                yield order, quantity
+    def _logged(self, intent_id: IntentId, leg: int | None = None) -> Decimal:
+        """What the log has of an intent, or of one leg of it."""
+        names = {
+            self._signed[order]
+            for order, terms in self._terms.items()
+            if terms.intent_id == intent_id and leg in {None, terms.leg} and order in self._signed
+        }
+        return sum((quantity for (_, order), quantity in self._fills.items() if order in names), Decimal(0))
 
     def _request(self, request: HttpRequest) -> None:
         """Judge a request in the moment in which it leaves."""
@@ -145,7 +148,6 @@ class Guard:
                 state = self._world.context.ledger.account(rig.account).state
                 if state is not AccountState.LIVE:
                     self._breach("only_while_live", f"a new order left while the account was {state}: {body!r:.300}")
-            self._not_too_much()
         for venue_order_id in rig.cancelled_orders(request):
             if self._world.store.failed is not None:
                 return  # cancels go on when nothing can be recorded any more: less risk, and nothing to lose
@@ -167,6 +169,7 @@ class Guard:
                     self._breach("one_order_per_slice", f"{event.client_order_id} was signed twice")
                 self._signed[event.client_order_id] = event.venue_order_id
                 self._bodies[event.body] = event.client_order_id
+                self._expose(event.client_order_id, self._quantity(event.client_order_id))
             case CancelRequested():
                 self._cancels.add(event.client_order_id)
             case FillRecorded():
@@ -179,6 +182,9 @@ class Guard:
                 if event.client_order_id not in self._terms:
                     self._breach("one_end", f"order {event.client_order_id} ended and was never computed")
                 self._ended_orders.add(event.client_order_id)
+                if isinstance(event, OrderDone):
+                    executed = getattr(event.outcome, "filled", Decimal(0))
+                    self._expose(event.client_order_id, executed - self._quantity(event.client_order_id))
             case IntentAccepted():
                 key = (event.intent.strategy, event.intent.intent_id)
                 if key in self._accepted:
@@ -205,21 +211,22 @@ class Guard:
         if execution.settlement is Settlement.REVERSED:
             self._reversed.add(key)
 
-    def _not_too_much(self) -> None:
-        """Sum what the venue has of every leg, filled and open."""
-        by_venue = {venue: order for order, venue in self._signed.items()}
-        exposed: dict[tuple[IntentKey, int], Decimal] = {}
-        for order in self._world.venue.orders():
-            known = by_venue.get(order.venue_order_id)
-            if known is not None and known in self._terms:
-                terms = self._terms[known]
-                leg = ((terms.strategy, terms.intent_id), terms.leg)
-                exposed[leg] = exposed.get(leg, Decimal(0)) + (order.quantity if order.is_open else order.filled)
-        for (key, number), quantity in exposed.items():
-            intended = self._intended(key, number)
-            if quantity > intended:
-                what = f"{quantity} of leg {number} of {key} are filled or open, {intended} were intended"
-                self._breach("never_more_than_intended", what)
+    def _expose(self, order: ClientOrderId, quantity: Decimal) -> None:
+        """Count what of a leg is signed and may still be executed, or was."""
+        terms = self._terms.get(order)
+        if terms is None:
+            return
+        key = (terms.strategy, terms.intent_id)
+        leg = (key, terms.leg)
+        exposed = self._exposed[leg] = self._exposed.get(leg, Decimal(0)) + quantity
+        if key not in self._accepted:
+            self._breach("never_more_than_intended", f"{order} was signed for an intent that nobody handed in")
+        elif exposed > self._intended(key, terms.leg):
+            what = f"{exposed} of leg {terms.leg} of {key} are signed, {self._intended(key, terms.leg)} were intended"
+            self._breach("never_more_than_intended", what)
+
+    def _quantity(self, order: ClientOrderId) -> Decimal:
+        return self._terms[order].quantity if order in self._terms else Decimal(0)
 
     def _intended(self, key: IntentKey, leg: int) -> Decimal:
         intent = self._accepted[key].intent
@@ -234,7 +241,6 @@ class Guard:
     def settled(self) -> None:
         """Judge a world that runs and is quiet: everything has arrived, nothing is at work."""
         self.step()
-        self._not_too_much()
         for law in (self._outcomes, self._fills_equal, self._views, self._nobody_else, self._ends, self._replay):
             law()
         self._strangers()
@@ -307,18 +313,9 @@ class Guard:
         for key, ended in self._ended.items():
             intent_id = key[1]
             for leg, quantity in enumerate(ended.filled):
-                if quantity != self._stands(intent_id, leg):
-                    what = f"{intent_id} leg {leg}: told {quantity}, the log has {self._stands(intent_id, leg)}"
+                if quantity != self._logged(intent_id, leg):
+                    what = f"{intent_id} leg {leg}: told {quantity}, the log has {self._logged(intent_id, leg)}"
                     self._breach("every_intent_ends", what)
-
-    def _stands(self, intent_id: IntentId, leg: int) -> Decimal:
-        """What the log has of a leg."""
-        names = {
-            self._signed[order]
-            for order, terms in self._terms.items()
-            if (terms.intent_id, terms.leg) == (intent_id, leg) and order in self._signed
-        }
-        return sum((quantity for (_, order), quantity in self._fills.items() if order in names), Decimal(0))
 
     def _replay(self) -> None:
         world = self._world
