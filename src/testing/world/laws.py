@@ -5,7 +5,6 @@ request leaves, a report is read or a commit is durable; the rest when the world
 the durable journal and the venue's own books, never against what the runtime believes.
 """
 
-from collections.abc import Iterator
 from decimal import Decimal
 
 import trio

@@ -359,7 +359,7 @@ class World:
         await self.until(self.is_converged, seconds=seconds)
 
     def is_converged(self) -> bool:
-        if not self.is_live():
+        if not self.is_live() or self.store.pending:
             return False
         ledger = self.ledger
         return (

@@ -22,6 +22,7 @@ from tallystick.model.identifiers import ClientOrderId, VenueOrderId
 from tallystick.model.money import Cash, Quantity
 from tallystick.model.order import Acknowledged, Done, Sent
 from tallystick.model.outcome import Cancelled, CancelOutcome, EvidenceKind, NeverArrived
+from tallystick.model.sizing import pair_quantities
 from tallystick.store.group import GroupJournal
 from tallystick.store.memory import MemoryStore
 from tallystick.store.port import Lsn
@@ -228,13 +229,12 @@ def intents_not_remembered(patch: Patch) -> None:
 
 def twice_the_size(patch: Patch) -> None:
     """Each leg of a pair is worked in twice the quantity that was meant."""
-    whole = strategy.pair_quantities
 
     def doubled(*args: Any) -> tuple[Quantity, Quantity]:
-        long, short = whole(*args)
+        long, short = pair_quantities(*args)
         return Quantity(long * 2), Quantity(short * 2)
 
-    patch.setattr(strategy, "pair_quantities", doubled)
+    patch.setattr("tallystick.actors.strategy.pair_quantities", doubled)
 
 
 def fees_forgotten(patch: Patch) -> None:
@@ -271,7 +271,9 @@ def ended_twice(patch: Patch) -> None:
 
 
 def alerts_kept_to_itself(patch: Patch) -> None:
-    _recorded(patch, lambda events: tuple(event for event in events if not isinstance(event, AlertOpened)) or events[:0])
+    _recorded(
+        patch, lambda events: tuple(event for event in events if not isinstance(event, AlertOpened)) or events[:0]
+    )
 
 
 def folded_and_not_journalled(patch: Patch) -> None:
