@@ -1,19 +1,21 @@
 """One account's desk: its state, its order actors, and who is told what.
 
 An account is Recovering, Live, Degraded or Halted. New orders go out only when Live: the gateway is ready, the private
-stream is up, a complete sweep has closed the gap before it, and the opening balances are known. Cancels and questions
-go out always.
+stream is up, a complete sweep has closed the gap before it, and the opening balances are known. A close goes out when
+the venue says that there is something to close. Cancels and questions go out always.
 """
 
 from ..model.account import AccountState, SweepTrigger
 from ..model.alert import Alert, AlertKind, Severity
+from ..model.closing import is_close
 from ..model.event import AccountChanged, ForeignOrderSeen, StreamGap
-from ..model.identifiers import AccountId, AlertId, ClientOrderId, VenueOrderId
+from ..model.identifiers import AccountId, AlertId, AssetId, ClientOrderId, VenueOrderId
 from ..model.money import plain
 from ..model.order import Acknowledged, Done, Sent, Withdrawn
 from ..model.report import OrderReport
 from ..store.records import ALERTS, ORDER_NAMES, order_name_row
-from .context import Connection, Context, Paths, TradingActor
+from .closing import ClosingActor
+from .context import Connection, Context, Paths
 from .kernel import ActorRef, handles
 from .messages import (
     AccountMoved,
@@ -24,7 +26,6 @@ from .messages import (
     GatewayReady,
     OpeningKnown,
     OperatorMoved,
-    OrderRefused,
     PlaceOrder,
     Raise,
     ReportOrder,
@@ -35,12 +36,11 @@ from .messages import (
 )
 
 
-class AccountDesk(TradingActor):
+class AccountDesk(ClosingActor):
     """Opens the door for new orders, and closes it again."""
 
     def __init__(self, context: Context, account: AccountId) -> None:
-        super().__init__(context)
-        self.account = account
+        super().__init__(context, account)
         self.gateway_ready = False
         self.stream_up = False
         self.swept = False
@@ -215,18 +215,17 @@ class AccountDesk(TradingActor):
     @handles(PlaceOrder)
     def _place(self, message: PlaceOrder) -> None:
         terms = message.order.terms
+        if is_close(self.ledger.book(self.account, AssetId(terms.instrument)), terms.direction):
+            self.check_close(message)
+        else:
+            self.send(message)
+
+    def send(self, message: PlaceOrder) -> None:
         entry = self.ledger.account(self.account)
         if entry.state is not AccountState.LIVE:
-            message.leg.tell(
-                OrderRefused(
-                    client_order_id=terms.client_order_id,
-                    gate="account_live",
-                    message=f"{self.account} is {entry.state}: {entry.reason}",
-                    held=True,
-                )
-            )
+            self.refuse(message, "account_live", f"{self.account} is {entry.state}: {entry.reason}", held=True)
             return
-        self.context.start.start_order(terms, recovered=False)
+        self.context.start.start_order(message.order.terms, recovered=False)
 
     @handles(CancelOrder)
     def _cancel(self, message: CancelOrder) -> None:

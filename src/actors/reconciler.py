@@ -32,7 +32,7 @@ CADENCE, DUE = "cadence", "due"
 RECOVERY = frozenset({SweepTrigger.START, SweepTrigger.GATEWAY_RESTART, SweepTrigger.STREAM_RESTART})
 """After these the account is not Live before its holdings were read as well."""
 ABOUT_HOLDINGS = RECOVERY | {SweepTrigger.REJECTION, SweepTrigger.CLOSE_REFUSED, SweepTrigger.OPERATOR}
-SETTLED = frozenset({SweepTrigger.START, SweepTrigger.OPERATOR})
+SETTLED = frozenset({SweepTrigger.START, SweepTrigger.CLOSE_REFUSED, SweepTrigger.OPERATOR})
 """For these a difference has settled, and was searched for and alerted, before the record is made."""
 PAGES_MAXIMUM = 1000
 """A venue that pages for ever is broken; the sweep says so instead of never ending."""

@@ -56,7 +56,7 @@ class ObservingActor(LedgerReadingActor):
             watermark = self.ledger.account(self.account).fills
             before = {asset: book for (account, asset), book in self.ledger.holdings.items() if account == self.account}
             venue = await self._read_venue(instruments)
-            wallet = await self._read_wallet(instruments)
+            wallet = await self.read_wallet(instruments)
             if self.ledger.account(self.account).fills == watermark or attempt >= self.settings.witness.read_attempts:
                 break
         page, unread, position = wallet.page, None, None
@@ -92,7 +92,8 @@ class ObservingActor(LedgerReadingActor):
                     holdings=tuple(holdings), as_of_ns=page.as_of_ns, stamp=page.stamp, exhaustive=page.exhaustive
                 )
 
-    async def _read_wallet(self, instruments: Sequence[InstrumentId]) -> WalletReading:
+    async def read_wallet(self, instruments: Sequence[InstrumentId]) -> WalletReading:
+        """Read cash and these instruments on chain, all at one block."""
         asks = self.dialect.wallet_head()
         if asks is None:
             return WalletReading()
