@@ -26,7 +26,7 @@ def ordered_tasks(seed: int) -> Iterator[None]:
 def drawn_tasks(draw: Callable[[int], int]) -> Iterator[None]:
     """Let `draw(n)` choose which of n ready tasks goes next; 0 is the oldest, so that shrinking means "in order".
 
-    `draw` must not raise: it is called inside trio's scheduler.
+    `draw` must not raise: it is called inside trio's scheduler. Only under a mock clock, which asks for nothing else.
     """
     with _scheduler_draws_from(_Drawn(draw)):
         yield
@@ -42,6 +42,7 @@ class _Drawn:
         for place in range(len(batch) - 1):
             chosen = place + self._draw(len(batch) - place)
             batch[place], batch[chosen] = batch[chosen], batch[place]
+        batch.reverse()  # trio takes them from the end
 
 
 @contextmanager
