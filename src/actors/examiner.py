@@ -10,6 +10,7 @@ from ..model.report import OrderNotFound, OrderReport, Unreadable
 from ..model.truth import Truth
 from ..store.records import FILLS, fill_row
 from .context import Paths
+from .exchange import HANGS_AFTER_SECONDS
 from .kernel import TaskDone, handles
 from .messages import ExamineHolding, ExamineOrder, HoldingExamined, OrderExamined, ReportOrder
 from .views import ObservingActor, view_of
@@ -22,11 +23,18 @@ class ExaminerActor(ObservingActor):
 
     @handles(ExamineHolding)
     def _examine_holding(self, message: ExamineHolding) -> None:
-        self.start_task(self._look_at_holding, message, name=f"holding {message.command_id}")
+        self.start_task(
+            self._look_at_holding,
+            message,
+            name=f"holding {message.command_id}",
+            hangs_after_seconds=HANGS_AFTER_SECONDS,
+        )
 
     @handles(ExamineOrder)
     def _examine_order(self, message: ExamineOrder) -> None:
-        self.start_task(self._look_at_order, message, name=f"order {message.command_id}")
+        self.start_task(
+            self._look_at_order, message, name=f"order {message.command_id}", hangs_after_seconds=HANGS_AFTER_SECONDS
+        )
 
     @handles(TaskDone)
     def _done(self, _message: TaskDone) -> None:

@@ -14,6 +14,9 @@ from .context import Context, Paths, TradingActor
 from .kernel import handles
 from .messages import Exchange, Exchanged
 
+HANGS_AFTER_SECONDS = 300.0
+"""A sweep or a comparison that has not ended by then is told with its stack: each of its requests has a timeout."""
+
 
 class _Box:
     def __init__(self) -> None:

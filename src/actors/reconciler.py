@@ -23,7 +23,7 @@ from ..model.truth import Absent, Unavailable
 from ..model.value import Value
 from ..store.records import FILLS, fill_row
 from .context import Context, Paths
-from .exchange import ConversingActor
+from .exchange import HANGS_AFTER_SECONDS, ConversingActor
 from .kernel import ActorRestarted, TaskDone, handles
 from .messages import AskTruth, LogExecutions, ReportOrder, Sweep, SweepEnded, Tick, TruthTold
 from .witness_alerts import difference_text
@@ -86,7 +86,7 @@ class ReconcilerActor(ConversingActor):
         self.running = True
         self.number += 1
         sweep_id = SweepId(f"{self.account}/{self.ledger.started}.{self.incarnation}.{self.number}")
-        self.start_task(self._run, sweep_id, wanted, name="sweep")
+        self.start_task(self._run, sweep_id, wanted, name="sweep", hangs_after_seconds=HANGS_AFTER_SECONDS)
 
     @handles(TaskDone)
     def _done(self, message: TaskDone) -> None:

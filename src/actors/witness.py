@@ -18,6 +18,7 @@ from ..model.truth import BookView, Diagnosis, Difference, Seen, Truth, Unavaila
 from ..model.value import Value
 from .context import Context, Paths
 from .diagnosis import Diagnosed, DiagnosingActor
+from .exchange import HANGS_AFTER_SECONDS
 from .fill_log import dropped_fill_alert, stalled_alert_id
 from .kernel import Future, TaskDone, handles
 from .messages import (
@@ -114,7 +115,7 @@ class WitnessActor(DiagnosingActor):
             return
         self.busy = True
         self.readings += 1
-        self.start_task(self.observe, name="observe")
+        self.start_task(self.observe, name="observe", hangs_after_seconds=HANGS_AFTER_SECONDS)
 
     def _compare_within_a_cadence(self) -> None:
         """The cadence is the longest time without a comparison, whatever the last one was for."""
@@ -280,7 +281,9 @@ class WitnessActor(DiagnosingActor):
         if settled and not self.diagnosing:
             self.diagnosing = True
             agreed = min(self.agreed_at_ns.get(asset, self.context.born_ns) for asset in settled)
-            self.start_task(self.diagnose, tuple(settled), agreed, name="diagnose")
+            self.start_task(
+                self.diagnose, tuple(settled), agreed, name="diagnose", hangs_after_seconds=HANGS_AFTER_SECONDS
+            )
         return not waiting
 
     def _has_changed(self, drift: Drift, truth: Truth) -> bool:

@@ -68,14 +68,24 @@ from .reports import (
     ChildTerminated,
     CrashReport,
     Events,
+    LoopHung,
     Progress,
     Report,
     ShutdownError,
     StartError,
     SupervisorGaveUp,
+    TaskHung,
     TasksAbandoned,
 )
-from .snapshot import ActorSnapshot
+from .snapshot import (
+    ActorSnapshot,
+    HandlingTimes,
+    LaneDepths,
+    QuestionSnapshot,
+    TaskSnapshot,
+    TimerSnapshot,
+    handling_times,
+)
 from .spec import (
     IMMEDIATELY,
     UNLIMITED,
@@ -89,6 +99,7 @@ from .supervisor import Supervisor
 from .system import DELIVER, DROP, ActorSystem, Delay, Interceptor, Verdict, active_system, open_system
 from .timers import Timer
 from .trace import Trace, TraceEvent
+from .watchdog import Watchdog
 
 __all__ = [
     "DELIVER",
@@ -128,10 +139,13 @@ __all__ = [
     "ExitKind",
     "ExitReason",
     "Future",
+    "HandlingTimes",
     "Inspect",
     "Interceptor",
     "Kill",
+    "LaneDepths",
     "LaneRule",
+    "LoopHung",
     "MailboxFull",
     "MailboxOverflow",
     "MailboxSpec",
@@ -139,6 +153,7 @@ __all__ = [
     "NoActorSystem",
     "OutcomeUnknown",
     "Progress",
+    "QuestionSnapshot",
     "Reply",
     "Report",
     "Restart",
@@ -160,20 +175,25 @@ __all__ = [
     "TaskCrashed",
     "TaskDone",
     "TaskFailed",
+    "TaskHung",
+    "TaskSnapshot",
     "TasksAbandoned",
     "TerminateChild",
     "Timeout",
     "Timer",
+    "TimerSnapshot",
     "Trace",
     "TraceEvent",
     "TraceOff",
     "TraceOn",
     "TrioClock",
     "Verdict",
+    "Watchdog",
     "WatchedActorDied",
     "WhichChildren",
     "WouldBlock",
     "active_system",
     "handles",
+    "handling_times",
     "open_system",
 ]

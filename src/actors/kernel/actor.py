@@ -368,16 +368,23 @@ class Actor(_PykkaActor):
 
     # --- async work -------------------------------------------------------------------------------------------------
 
-    def start_task(self, function: Callable[..., Awaitable[Any]], *arguments: Any, name: str | None = None) -> str:
+    def start_task(
+        self,
+        function: Callable[..., Awaitable[Any]],
+        *arguments: Any,
+        name: str | None = None,
+        hangs_after_seconds: float | None = None,
+    ) -> str:
         """Runs an async function beside this actor; returns the task's name, unique while it runs.
 
         Its end comes back as TaskDone or TaskFailed, after everything the task told this actor before. A failure
         that is not handled crashes the actor. Stopping or restarting the actor cancels the task. A task must not
-        touch the actor's state: it tells.
+        touch the actor's state: it tells. With ``hangs_after_seconds`` one that runs for longer is reported with its
+        stack, once, and left alone.
         """
         if name is None:
             name = f"{getattr(function, '__name__', 'task')}-{next(self._cell.system.ids)}"
-        self._cell.owned().start_task(function, arguments, name)
+        self._cell.owned().start_task(function, arguments, name, hangs_after_seconds)
         return name
 
     def cancel_task(self, name: str) -> bool:

@@ -14,6 +14,7 @@ from .dead_letters import DeadLetterKind
 from .errors import ActorError, ActorRestarted, DomainError, OutcomeUnknown
 from .future import Future
 from .messages import Down, Envelope, ExitKind, ExitReason, TaskDone, TaskFailed
+from .snapshot import QuestionSnapshot, TimerSnapshot
 from .tasks import TaskHandle
 from .timers import Timer
 
@@ -47,7 +48,7 @@ class Watch:
 class Belongings:
     """The possessions of one incarnation."""
 
-    __slots__ = ("_cell", "_owed", "_timers", "_watches", "tasks")
+    __slots__ = ("_cell", "_owed", "_timers", "_watches", "questions", "tasks")
 
     def __init__(self, cell: Cell) -> None:
         self._cell = cell
@@ -55,13 +56,36 @@ class Belongings:
         self._timers: dict[Hashable, Timer] = {}
         self._watches: dict[Cell, Watch] = {}
         self._owed: dict[Future[Any], Envelope] = {}
+        self.questions: dict[object, QuestionSnapshot] | None = None
+        """Asks in flight, each with the time it was asked at in place of its age."""
 
     # --- timers ---------------------------------------------------------------------------------------------------
 
+    def timers(self, now: float) -> tuple[TimerSnapshot, ...]:
+        """Timers that are armed, or fired and not delivered, the next one first."""
+        found = [TimerSnapshot(timer.name, timer.due_at - now) for timer in self._timers.values()]
+        return tuple(sorted(found, key=lambda timer: timer.due_in_seconds))
+
     @property
-    def timers_count(self) -> int:
-        """How many timers are armed, or fired and not delivered."""
-        return len(self._timers)
+    def deferred(self) -> int:
+        """How many replies are owed."""
+        return len(self._owed)
+
+    def asked(self, pending: object, receiver: str, message_type: str) -> None:
+        """Notes an ask in flight."""
+        if self.questions is None:
+            self.questions = {}
+        self.questions[pending] = QuestionSnapshot(receiver, message_type, self._cell.system.now())
+
+    def asks(self, now: float) -> tuple[QuestionSnapshot, ...]:
+        """Asks in flight, the oldest first."""
+        found = self.questions.values() if self.questions is not None else ()
+        return tuple(QuestionSnapshot(ask.receiver, ask.message_type, now - ask.age_seconds) for ask in found)
+
+    def answered(self, pending: object) -> None:
+        """Forgets an ask that has its answer."""
+        if self.questions is not None:
+            self.questions.pop(pending, None)
 
     def arm_timer(self, seconds: float, message: object, key: Hashable) -> Timer:
         """Arms a timer; one with a key replaces the key's earlier one, fired or not."""
@@ -93,12 +117,20 @@ class Belongings:
 
     # --- tasks ----------------------------------------------------------------------------------------------------
 
-    def start_task(self, function: Callable[..., Awaitable[Any]], arguments: tuple[Any, ...], name: str) -> None:
-        """Starts async work that this incarnation owns."""
+    def start_task(
+        self,
+        function: Callable[..., Awaitable[Any]],
+        arguments: tuple[Any, ...],
+        name: str,
+        hangs_after_seconds: float | None = None,
+    ) -> None:
+        """Starts async work that this incarnation owns; one that runs for longer than it was given is reported."""
         cell = self._cell
         if name in self.tasks:
             raise ActorError(f"{cell.path} already runs a task named {name!r}")
         handle = self.tasks[name] = TaskHandle(self, cell.system, name)
+        if hangs_after_seconds is not None:
+            cell.system.watch_task(cell, handle, hangs_after_seconds)
         cell.system.task_started()
         cell.system.nursery.start_soon(handle.run, function, arguments, name=f"{cell.path}:{name}")
 

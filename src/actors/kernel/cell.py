@@ -60,8 +60,8 @@ from .messages import (
 )
 from .ref import ActorRef
 from .reports import CrashReport
-from .snapshot import ActorSnapshot
-from .spec import ChildSpec
+from .snapshot import ActorSnapshot, LaneDepths
+from .spec import UNLIMITED, WORKER_SHUTDOWN_SECONDS, ChildSpec, SupervisorSpec
 from .timers import Timer
 
 if TYPE_CHECKING:
@@ -394,6 +394,18 @@ class Cell:
         self._kill_children()  # only a supervisor that failed has any left: nobody stops them in order
         if self.belongings is None or not self.belongings.tasks:
             self._ended()
+            return
+        if reason.kind is ExitKind.SHUTDOWN:
+            return  # its supervisor asked for it, and has a timeout and a kill of its own
+        # A task that swallows its cancellation, or sits in a thread, must not keep its actor from starting again.
+        seconds = self.spec.shutdown_seconds
+        self.system.expect_end(self, ending, seconds if 0 < seconds < UNLIMITED else WORKER_SHUTDOWN_SECONDS)
+
+    def abandon_tasks(self, ending: ChildEnded | ChildStartFailed | ChildIgnored) -> None:
+        """Goes on with an end whose tasks do not unwind; they are reported, and disowned already."""
+        if self.ending is ending and self.belongings is not None and self.belongings.tasks:
+            self.system.report_tasks(self.path, self.incarnation, tuple(self.belongings.tasks.values()))
+            self._ended()
 
     def tasks_ended(self, belongings: Belongings) -> None:
         """Goes on with the end of an incarnation whose last task has unwound."""
@@ -584,20 +596,32 @@ class Cell:
 
     def snapshot(self) -> ActorSnapshot:
         """The actor as data."""
-        oldest = self.mailbox.oldest_enqueued_at()
-        owned = self.belongings
-        actor_class = type(self.instance).__name__ if self.instance is not None else ""
+        now = self.system.now()
+        mailbox, owned = self.mailbox, self.belongings
+        oldest = mailbox.user[0] if mailbox.user else None
+        factory = self.spec.factory
         return ActorSnapshot(
             path=self.path,
-            actor_class=actor_class,
+            actor_class=type(self.instance).__name__ if self.instance is not None else "",
+            is_supervisor=self.spec.is_supervisor or self.parent is None,
+            is_dynamic=isinstance(factory, SupervisorSpec) and factory.strategy == "simple_one_for_one",
+            restart=self.spec.restart,
             state=self.state,
             incarnation=self.incarnation,
             restarts=self.restarts,
-            mailbox_depth=self.mailbox.depth,
-            oldest_age_seconds=0.0 if oldest is None else self.system.now() - oldest,
-            tasks=tuple(owned.tasks) if owned is not None else (),
-            timers=owned.timers_count if owned is not None else 0,
+            failures=self.failures,
+            lanes=LaneDepths(
+                control=len(mailbox.control or ()),
+                supervision=len(mailbox.supervision or ()),
+                user=len(mailbox.user or ()),
+            ),
+            oldest_age_seconds=0.0 if oldest is None else now - oldest.enqueued_at,
+            oldest_type="" if oldest is None else type(oldest.message).__name__,
             handled=self.handled,
+            tasks=tuple(task.snapshot(now) for task in owned.tasks.values()) if owned is not None else (),
+            timers=owned.timers(now) if owned is not None else (),
+            questions=owned.asks(now) if owned is not None else (),
+            deferred=owned.deferred if owned is not None else 0,
         )
 
 

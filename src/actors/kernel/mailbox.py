@@ -217,10 +217,6 @@ class Mailbox:
         """How many messages wait, over all lanes."""
         return len(self.control or ()) + len(self.supervision or ()) + len(self.user or ())
 
-    def oldest_enqueued_at(self) -> float | None:
-        """When the oldest waiting user message was queued, on the system's clock."""
-        return self.user[0].enqueued_at if self.user else None
-
     # --- rules ------------------------------------------------------------------------------------------------
 
     def _rule(self, index: int) -> tuple[OverflowRule, int]:

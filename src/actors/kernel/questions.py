@@ -12,6 +12,7 @@ import pykka
 from pykka import ActorDeadError, Timeout
 from pykka._envelope import Envelope as PykkaEnvelope
 
+from .errors import CallCycle
 from .messages import Envelope, Reply
 from .ref import ActorRef, check_cycle
 
@@ -52,6 +53,8 @@ class PendingReply:
         if self._answered:
             return False
         self._answered = True
+        if cell.belongings is not None:
+            cell.belongings.answered(self)
         if self.timer is not None:
             self.timer.cancel()
         cell.push(Reply(self._key, value, error), self, self._origin)
@@ -84,6 +87,8 @@ def ask_for_reply(
     """
     system = cell.system
     pending = PendingReply(cell, key)
+    receiver = ref.cell.path if isinstance(ref, ActorRef) else str(ref)
+    cell.owned().asked(pending, receiver, type(message).__name__)
     if timeout_seconds is not None:
 
         def give_up(_timer: Timer) -> None:
@@ -95,7 +100,11 @@ def ask_for_reply(
         current: Envelope | None = system.current
         chain: tuple[Cell, ...] = ()
         if current is not None:
-            check_cycle(current, ref.cell)
+            try:
+                check_cycle(current, ref.cell)
+            except CallCycle:
+                cell.owned().answered(pending)
+                raise
             chain = (*current.chain, current.receiver)
         ref.ask_into(pending, message, deadline, chain)
     elif ref.is_alive():

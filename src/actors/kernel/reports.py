@@ -71,15 +71,53 @@ class CrashReport(msgspec.Struct, frozen=True):
 
 
 class TasksAbandoned(msgspec.Struct, frozen=True):
-    """A killed actor left tasks behind that have not yet ended their cancellation; the stacks say where."""
+    """An actor that ended left tasks behind that have not yet ended their cancellation; the stacks say where."""
 
     path: str
     incarnation: int
     tasks: tuple[str, ...]
 
 
+class TaskHung(msgspec.Struct, frozen=True):
+    """A task has run for longer than its owner gave it; it is left alone. The stack says where it waits."""
+
+    path: str
+    incarnation: int
+    task: str
+    seconds: float
+    where: str
+
+
+class LoopHung(msgspec.Struct, frozen=True):
+    """The loop did not come round: in the handler of a message, or (with an empty path) in a task or a callback.
+
+    ``ended`` says that it goes on again; a hang that never ends is in the log only.
+    """
+
+    path: str
+    incarnation: int
+    message_type: str
+    message_id: int
+    seconds: float
+    stack: str
+    ended: bool
+
+    @property
+    def where(self) -> str:
+        """The place in a few words."""
+        return f"{self.path} on {self.message_type}" if self.path else "a task or a callback"
+
+
 Report: TypeAlias = (
-    Progress | ChildTerminated | StartError | ShutdownError | SupervisorGaveUp | CrashReport | TasksAbandoned
+    Progress
+    | ChildTerminated
+    | StartError
+    | ShutdownError
+    | SupervisorGaveUp
+    | CrashReport
+    | TasksAbandoned
+    | TaskHung
+    | LoopHung
 )
 Subscriber: TypeAlias = Callable[[Report], None]
 

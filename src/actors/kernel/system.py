@@ -37,6 +37,9 @@ from .errors import ActorError, ChildError, MailboxFull, NoActorSystem, StartFai
 from .future import Future
 from .messages import (
     SHUTDOWN,
+    ChildEnded,
+    ChildIgnored,
+    ChildStartFailed,
     Envelope,
     ExitKind,
     ExitReason,
@@ -45,7 +48,7 @@ from .messages import (
     Stop,
 )
 from .ref import ActorRef
-from .reports import Events, TasksAbandoned
+from .reports import Events, TaskHung, TasksAbandoned
 from .snapshot import ActorSnapshot
 from .spec import ChildSpec, MailboxSpec, RestartType, SupervisorSpec
 from .supervisor import Supervisor
@@ -544,15 +547,44 @@ class ActorSystem:
 
     def abandon(self, cell: Cell, tasks: tuple[TaskHandle, ...]) -> None:
         """Watches the tasks of a killed actor; those that do not end soon are reported with their stacks."""
+        path, incarnation = cell.path, cell.incarnation
+        self.timers.arm(
+            self.now() + ABANDONED_AFTER_SECONDS, lambda _timer: self.report_tasks(path, incarnation, tasks)
+        )
+
+    def report_tasks(self, path: str, incarnation: int, tasks: tuple[TaskHandle, ...]) -> None:
+        """Reports those tasks of an ended actor that have not unwound, with their stacks."""
+        stuck = tuple(task.where() for task in tasks if not task.ended)
+        if stuck:
+            logger.error("%s: it has ended, but these tasks go on: %s", path, "; ".join(stuck))
+            self.events.publish(TasksAbandoned(path=path, incarnation=incarnation, tasks=stuck))
+
+    def expect_end(
+        self, cell: Cell, ending: ChildEnded | ChildStartFailed | ChildIgnored, within_seconds: float
+    ) -> None:
+        """Has a cell go on with its end although its cancelled tasks have not unwound by then."""
+        self.timers.arm(self.now() + within_seconds, lambda _timer: cell.abandon_tasks(ending))
+
+    def watch_task(self, cell: Cell, task: TaskHandle, hangs_after_seconds: float) -> None:
+        """Reports a task that still runs then, with its stack."""
         incarnation = cell.incarnation
 
         def report(_timer: Timer) -> None:
-            stuck = tuple(task.where() for task in tasks if not task.ended)
-            if stuck:
-                logger.error("%s: killed, but these tasks go on: %s", cell.path, "; ".join(stuck))
-                self.events.publish(TasksAbandoned(path=cell.path, incarnation=incarnation, tasks=stuck))
+            if task.ended or not task.live:
+                return
+            where = task.where()
+            logger.error("%s: a task runs for more than %g s: %s", cell.path, hangs_after_seconds, where)
+            self.events.publish(
+                TaskHung(
+                    path=cell.path,
+                    incarnation=incarnation,
+                    task=task.name,
+                    seconds=hangs_after_seconds,
+                    where=where,
+                )
+            )
 
-        self.timers.arm(self.now() + ABANDONED_AFTER_SECONDS, report)
+        self.timers.arm(self.now() + hangs_after_seconds, report)
 
 
 @asynccontextmanager

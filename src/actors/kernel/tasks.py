@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from .snapshot import TaskSnapshot
+
 if TYPE_CHECKING:
     from .belongings import Belongings
     from .messages import Envelope
@@ -24,7 +26,7 @@ task_origin: ContextVar[Envelope | None] = ContextVar("tallystick_task_origin", 
 class TaskHandle:
     """One running task of an actor."""
 
-    __slots__ = ("_owner", "_system", "_task", "ended", "live", "name", "origin", "scope")
+    __slots__ = ("_owner", "_system", "_task", "ended", "live", "name", "origin", "scope", "started_at")
 
     def __init__(self, owner: Belongings, system: ActorSystem, name: str) -> None:
         self._owner = owner
@@ -32,6 +34,7 @@ class TaskHandle:
         self.origin: Envelope | None = system.origin()
         self._task: trio.lowlevel.Task | None = None
         self.name = name
+        self.started_at = system.now()
         self.live = True
         self.ended = False
         # Shielded: a cancellation from outside reaches tasks through the orderly stop of their actors only.
@@ -67,5 +70,16 @@ class TaskHandle:
         """Says where the task waits: its name and the innermost frames, for a report about a stuck task."""
         if self._task is None:
             return f"{self.name}: not started"
-        frames = [f"{frame.f_code.co_qualname}:{line}" for frame, line in self._task.iter_await_frames()]
-        return f"{self.name}: {' > '.join(frames)}"
+        return f"{self.name}: {' > '.join(self.frames())}"
+
+    def frames(self) -> tuple[str, ...]:
+        """The frames in which the task waits, outermost first; none before it has begun."""
+        if self._task is None:
+            return ()
+        return tuple(f"{frame.f_code.co_qualname}:{line}" for frame, line in self._task.iter_await_frames())
+
+    def snapshot(self, now: float) -> TaskSnapshot:
+        """The task as data."""
+        return TaskSnapshot(
+            name=self.name, age_seconds=now - self.started_at, where=self.frames(), cancelled=not self.live
+        )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Hashable
+from functools import partial
 from itertools import count
 
 _SWEEP_AT_LEAST = 256
@@ -41,6 +42,14 @@ class Timer:
         """Runs the timer's action; called by the heap when it is due."""
         self.pending = False
         self._fire(self)
+
+    @property
+    def name(self) -> str:
+        """What it is called in a report: its key, or the type of the message that it sends."""
+        if self.key is not None:
+            return str(self.key)
+        arguments = self._fire.args if isinstance(self._fire, partial) else ()
+        return type(arguments[1]).__name__ if len(arguments) > 1 else "timer"
 
     def __repr__(self) -> str:
         return (
