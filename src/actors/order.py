@@ -116,7 +116,7 @@ class OrderActor(TradingActor):
                     self._ask()
                 else:
                     self.after(self.account.orders.confirm_within_seconds, Tick(name=CONFIRM), key=CONFIRM)
-                if state.cancel is not None:
+                if state.cancel is not None and not state.cancel.answered:
                     self._send_cancel(state, self.context.recorder.journal.last_lsn)
             case Done() as state:
                 self._await_missing_fills(state)
@@ -351,7 +351,10 @@ class OrderActor(TradingActor):
             if not rest and report.status is VenueOrderStatus.FILLED:
                 return  # its fills are on their way; they end it by themselves, or the sweep asks
         if report.status.is_open:
-            if rest and report.status is VenueOrderStatus.DELAYED:
+            if rest and state.cancel is not None and state.cancel.answered:
+                # The venue took it off and shows it open all the same: that view is late, or the order is back.
+                self.after(self._backoff_of_cancel(), Tick(name=RECANCEL), key=RECANCEL)
+            elif rest and report.status is VenueOrderStatus.DELAYED:
                 self._ask_later(self.account.orders.query_backoff_seconds_minimum)
             return
         if not rest:

@@ -87,10 +87,11 @@ class Progress(Value, frozen=True):
 
 
 class CancelInFlight(Value, frozen=True):
-    """A cancel that was asked for and has no outcome yet."""
+    """A cancel that was asked for. Once `answered` the order is off the book, and how much of it filled is asked."""
 
     requested_at_ns: int
     reason: str
+    answered: bool = False
 
 
 class Computed(Value, frozen=True, tag="computed"):
@@ -164,7 +165,7 @@ class Sent(Value, frozen=True, tag="sent"):
     def confirmed(self, knowledge: Known) -> "Sent":
         return msgspec.structs.replace(self, knowledge=knowledge)
 
-    def cancelling(self, cancel: CancelInFlight | None) -> Self:
+    def cancelling(self, cancel: CancelInFlight) -> Self:
         return msgspec.structs.replace(self, cancel=cancel)
 
     def done(self, outcome: Outcome, evidence: Evidence) -> "Done":
@@ -198,7 +199,7 @@ class Acknowledged(Value, frozen=True, tag="acknowledged"):
     def confirmed(self, knowledge: Known) -> "Acknowledged":
         return msgspec.structs.replace(self, knowledge=knowledge)
 
-    def cancelling(self, cancel: CancelInFlight | None) -> Self:
+    def cancelling(self, cancel: CancelInFlight) -> Self:
         return msgspec.structs.replace(self, cancel=cancel)
 
     def done(self, outcome: Outcome, evidence: Evidence) -> "Done":

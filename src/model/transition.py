@@ -7,6 +7,8 @@ fill orders that were cancelled, and do report fills before they acknowledge.
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import msgspec
+
 from .event import (
     CancelAnswered,
     CancelRequested,
@@ -32,6 +34,7 @@ from .order import (
     OrderState,
     Sent,
 )
+from .outcome import CancelRefused, CancelUnknown
 
 Transition = Callable[[Any, Any, int], OrderState]
 """(state, event, time) to the next state; the row's key says which classes the first two are."""
@@ -91,8 +94,12 @@ def _cancelling(state: Sent | Acknowledged, event: CancelRequested, at_ns: int) 
     return state.cancelling(CancelInFlight(requested_at_ns=at_ns, reason=event.reason))
 
 
-def _cancel_answered(state: Sent | Acknowledged, _event: CancelAnswered, _at_ns: int) -> OrderState:
-    return state.cancelling(None)
+def _cancel_answered(state: Sent | Acknowledged, event: CancelAnswered, _at_ns: int) -> OrderState:
+    asked = state.cancel
+    if asked is None or isinstance(event.outcome, (CancelRefused, CancelUnknown)):
+        return state
+    # It stays cancelled: nobody wants it any more, and it must neither be sent nor cancelled again.
+    return state.cancelling(msgspec.structs.replace(asked, answered=True))
 
 
 def _unchanged(state: Done, _event: CancelAnswered, _at_ns: int) -> OrderState:

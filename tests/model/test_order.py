@@ -193,6 +193,14 @@ def test_a_cancel_in_flight_is_an_overlay_that_survives_the_acknowledgement() ->
     assert isinstance(state, Acknowledged)
     assert state.cancel is not None
     assert state.cancel.reason == "deadline"
+    assert not state.cancel.answered
+
+
+def test_an_order_whose_cancel_was_answered_stays_cancelled_until_it_has_ended() -> None:
+    state = life(COMPUTED, SUBMITTED, CANCEL, CANCEL_ANSWERED, ACKNOWLEDGED)
+    assert isinstance(state, Acknowledged)
+    assert state.cancel is not None
+    assert state.cancel.answered
 
 
 # ---- the table --------------------------------------------------------------------------------------------

@@ -23,14 +23,15 @@ import msgspec
 import pytest
 import trio
 from tallystick.actors.settings import AccountSettings, StrategySettings
-from tallystick.actors.ticket import ReportKind, Ticket
-from tallystick.model.event import FillRecorded, IntentEnded, OrderSubmitted, SliceComputed
+from tallystick.actors.ticket import ReportKind, Ticket, TicketClosed
+from tallystick.model.event import FillRecorded, IntentEnded, OrderSubmitted
 from tallystick.model.fill import FillKey
-from tallystick.model.identifiers import AssetId, InstrumentId, VenueOrderId
+from tallystick.model.identifiers import AssetId, InstrumentId
 from tallystick.model.intent import AnyIntent
 from tallystick.model.money import ZERO
 from tallystick.model.order import Acknowledged, Computed, Done, OrderState, Sent, Withdrawn
 from tallystick.model.outcome import NeverArrived, Rejected
+from tallystick.testing.world.laws import Guard
 from tallystick.testing.world.rigs import RIGS
 from tallystick.testing.world.venue import VenueRig
 from tallystick.testing.world.venue_faults import VenueFault
@@ -89,9 +90,7 @@ def calm(settings: AccountSettings) -> AccountSettings:
 
 def without_dead_man(settings: AccountSettings) -> AccountSettings:
     """The venue's dead-man switch stays unarmed: orders outlive a runtime that is down for long."""
-    return msgspec.structs.replace(
-        settings, gateway=msgspec.structs.replace(settings.gateway, heartbeat_seconds=None)
-    )
+    return msgspec.structs.replace(settings, gateway=msgspec.structs.replace(settings.gateway, heartbeat_seconds=None))
 
 
 def busy(rig: VenueRig) -> StrategySettings:
@@ -143,15 +142,9 @@ def row(
             found = found if rig is None else rig(found)
 
             async def told(world: World) -> None:
-                tickets = keep_tickets(world)
+                host = Host(world)
                 await story(world, *args, **kwargs)
-                if world.is_running and agrees:
-                    await world.until(
-                        lambda: not differences(world, holdings=holdings), seconds=AGREEMENT_SECONDS
-                    )
-                if world.is_running:
-                    await world.stop()
-                check(world, tickets, agrees=agrees, holdings=holdings)
+                await host.end(agrees=agrees, holdings=holdings)
 
             run_world(
                 told,
@@ -173,39 +166,61 @@ def row(
     return decorate
 
 
-def keep_tickets(world: World) -> list[Ticket]:
-    """Every ticket that the host was given, in order, over all starts."""
-    kept: list[Ticket] = []
-    submit = world.submit
+class Host:
+    """The side of a world that hands in intents: reads every report as it comes, and judges the world at its end."""
 
-    @functools.wraps(submit)
-    async def submitting(intent: AnyIntent) -> Ticket:
-        ticket = await submit(intent)
-        if not any(ticket is known for known in kept):
-            kept.append(ticket)
-        return ticket
+    def __init__(self, world: World) -> None:
+        self.tickets: list[Ticket] = []
+        self._world = world
+        self._guard = Guard(world)
+        submit = world.submit
 
-    world.submit = submitting  # type: ignore[method-assign]  # the host's side of this world
-    return kept
+        @functools.wraps(submit)
+        async def submitting(intent: AnyIntent) -> Ticket:
+            ticket = await submit(intent)
+            if not any(ticket is known for known in self.tickets):
+                self.tickets.append(ticket)
+                world.nursery.start_soon(self._read, ticket)
+            return ticket
+
+        world.submit = submitting  # type: ignore[method-assign]  # the host's side of this world
+
+    async def _read(self, ticket: Ticket) -> None:
+        try:
+            async for report in ticket:
+                self._guard.hear(report)
+        except TicketClosed:
+            pass  # the runtime ended before the intent did; the next one goes on with it
+
+    async def end(self, *, agrees: bool = True, holdings: bool = True) -> None:
+        """Wait until venue and journal agree, stop, and ask the three questions. Raises AssertionError."""
+        world = self._world
+        if world.is_running:
+            if agrees:
+                await world.until(lambda: not differences(world, holdings=holdings), seconds=AGREEMENT_SECONDS)
+            await world.quiet()
+            if agrees and holdings and world.is_converged():
+                self._guard.settled()
+            await world.stop()
+        if agrees:
+            found = differences(world, holdings=holdings)
+            assert not found, "\n".join([*found, world.describe()])
+        told_the_truth(world, self.tickets)
+        await self._guard.stopped()
+        self._guard.check()
 
 
 # ---- the three questions ----------------------------------------------------------------------------------
 
 
-def check(world: World, tickets: list[Ticket], *, agrees: bool = True, holdings: bool = True) -> None:
-    """Hold venue, journal and strategy against each other. Raises AssertionError."""
-    nothing_twice(world)
-    told_the_truth(world, tickets)
-    if agrees:
-        found = differences(world, holdings=holdings)
-        assert not found, "\n".join([*found, world.describe()])
-    strangers = _unknown_to_the_journal(world)
-    assert not strangers, f"the venue has orders that the journal does not: {strangers}"
-
-
 def differences(world: World, *, holdings: bool = True) -> list[str]:
     """In what the venue's own books and the journal do not say the same, in words."""
-    found = [f"the journal does not know the venue's order {order}" for order in _unknown_to_the_journal(world)]
+    known = {event.venue_order_id for event in world.events(OrderSubmitted)} | world.foreign_orders
+    found = [
+        f"the journal does not know the venue's order {order.venue_order_id}"
+        for order in world.venue.orders()
+        if order.venue_order_id not in known
+    ]
     at_venue = {order.venue_order_id: order for order in world.venue.orders()}
     for state in world.orders().values():
         name = state.terms.client_order_id
@@ -250,15 +265,6 @@ def _holdings(world: World) -> list[str]:
     return found
 
 
-def _unknown_to_the_journal(world: World) -> list[VenueOrderId]:
-    known = {event.venue_order_id for event in world.events(OrderSubmitted)}
-    return [
-        order.venue_order_id
-        for order in world.venue.orders()
-        if order.venue_order_id not in known and order.venue_order_id not in world.foreign_orders
-    ]
-
-
 def _recorded(world: World) -> dict[FillKey, Decimal]:
     return {event.fill.execution.key: event.fill.execution.quantity for event in world.events(FillRecorded)}
 
@@ -268,23 +274,6 @@ def _executed(world: World) -> dict[FillKey, Decimal]:
         FillKey(account=world.rig.account, trade_id=found.trade_id, venue_order_id=found.venue_order_id): found.quantity
         for found in world.venue.executions()
     }
-
-
-def nothing_twice(world: World) -> None:
-    """Each slice, order, fill and end is in the journal once, and only journalled bytes ever left."""
-    _once("slice", [event.terms.client_order_id for event in world.events(SliceComputed)])
-    submitted = world.events(OrderSubmitted)
-    _once("order", [event.client_order_id for event in submitted])
-    _once("venue order id", [event.venue_order_id for event in submitted])
-    _once("fill", [event.fill.execution.key for event in world.events(FillRecorded)])
-    _once("terminal report", [(event.strategy, event.intent_id) for event in world.events(IntentEnded)])
-    bodies = {event.body for event in submitted}
-    assert set(wire_orders(world)) <= bodies, "an order left whose bytes the journal does not have"
-
-
-def _once(what: str, names: Iterable[object]) -> None:
-    twice = [name for name, count in Counter(names).items() if count > 1]
-    assert not twice, f"{what} twice in the journal: {twice}"
 
 
 def told_the_truth(world: World, tickets: list[Ticket]) -> None:
