@@ -32,7 +32,6 @@ from tallystick.testing.world.venue_faults import (
     Refusal,
     Refuse,
     ReorderReports,
-    Told,
     VenueFault,
 )
 from tallystick.testing.world.world import World, run_world
