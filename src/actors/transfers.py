@@ -122,8 +122,12 @@ class LedgerReadingActor(ConversingActor):
                 desk.tell(PauseStrategy(strategy=strategy, reason=alert.message, alert_id=alert.alert_id))
 
     def _history_changed(self, page: TransferPage, position: LedgerPosition) -> None:
-        """A block that was final is another one now: tell it, and read the last stretch again, with nothing doubled."""
-        back = LedgerPosition(number=max(0, position.number - CHANGED_BLOCKS), stamp="")
+        """A block that was final is another one now: tell it, and read the last stretch again, with nothing doubled.
+
+        What was booked and is not in the new history stays booked: the difference shows, and a person decides.
+        """
+        followed_from = self.ledger.account(self.account).ledger_followed_from
+        back = LedgerPosition(number=max(followed_from, position.number - CHANGED_BLOCKS), stamp="")
         self.ledger_position = back
         self.record(LedgerRead(account=self.account, position=back))
         self.context.ref(Paths.ALERTS).tell(

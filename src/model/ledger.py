@@ -133,6 +133,8 @@ class AccountEntry(Value, frozen=True):
     """Positions that were there before the first entry, and that no operator has adopted yet."""
     ledger_read: LedgerPosition | None = None
     """How far the ledger was read for transfers; None before the first reading."""
+    ledger_followed_from: int = 0
+    """Everything up to here is in the baseline, and is never read as a transfer."""
     transfers: int = 0
 
 
@@ -497,8 +499,11 @@ class Ledger:
                     self.account(event.account), opening_observed=event.holdings
                 )
             case LedgerRead():
+                entry = self.account(event.account)
                 self.accounts[event.account] = msgspec.structs.replace(
-                    self.account(event.account), ledger_read=event.position
+                    entry,
+                    ledger_read=event.position,
+                    ledger_followed_from=entry.ledger_followed_from or event.position.number,
                 )
             case TransferBooked(transfer=transfer):
                 # The account's book alone: no strategy bought or sold anything by it.

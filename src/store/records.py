@@ -161,6 +161,7 @@ _ROWS: dict[type[Event], Callable[[Any], tuple[IndexPut, ...]]] = {
     AlertAcknowledged: _acknowledged,
     AlertClosed: _closed,
     OperatorCommanded: _commanded,
+    TransferBooked: _transferred,
 }
 """By class and not by comparing with one class after the other: every event that is recorded comes through here."""
 

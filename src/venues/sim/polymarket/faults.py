@@ -164,6 +164,10 @@ class StallSettlement(Fault, frozen=True, kw_only=True, tag="stall_settlement"):
     """A matched trade stays MATCHED and is never mined, until everything is settled by hand."""
 
 
+class GhostSettlement(Fault, frozen=True, kw_only=True, tag="ghost_settlement"):
+    """A matched trade is told MINED and CONFIRMED, and the indexer believes it; on chain it reverted."""
+
+
 class SkewClock(Fault, frozen=True, kw_only=True, tag="skew_clock"):
     """The clock by which requests are judged, and which /time tells, is ahead of the true one (or behind it)."""
 
@@ -212,6 +216,7 @@ AnyFault = (
     | RetrySettlement
     | ChangeHash
     | StallSettlement
+    | GhostSettlement
     | DustSizes
     | SkewClock
     | StopFinality

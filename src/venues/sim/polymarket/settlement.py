@@ -55,6 +55,8 @@ class SettlementPlan(msgspec.Struct, kw_only=True):
     fails: bool = False
     changes_hash: bool = False
     stalls: bool = False
+    ghost: bool = False
+    """It reverts, and is told as if it had not."""
 
 
 class TradeRecord:
@@ -164,7 +166,8 @@ class Settlement:
             record.transaction_hash = _hash(record.trade, record.waiting)
             self._by_hash[record.transaction_hash] = record
         record.attempts += 1
-        must_revert = "execution reverted" if plan.fails or record.attempts <= plan.reverts else None
+        reverts = plan.fails or plan.ghost or record.attempts <= plan.reverts
+        must_revert = "execution reverted" if reverts else None
         transaction = Transaction(
             transaction_hash=record.transaction_hash,
             sender=OPERATOR,
@@ -172,7 +175,7 @@ class Settlement:
             effects=trade_effects(record.trade, record.market),
         )
         receipt = self._chain.include(transaction, now_ms, must_revert=must_revert)
-        if receipt.succeeded:
+        if receipt.succeeded or plan.ghost:
             self._funds.release(record.trade)
             self._set_status(record, TradeStatus.MINED, now_ms)
             self._mined(record, receipt, now_ms)

@@ -41,6 +41,7 @@ from .faults import (
     ChangeHash,
     DustSizes,
     FailSettlement,
+    GhostSettlement,
     Faults,
     RetrySettlement,
     StallSettlement,
@@ -336,6 +337,8 @@ class Venue:
             plan.changes_hash = True
         elif self.faults.bite(StallSettlement, now_ms) is not None:
             plan.stalls = True
+        elif self.faults.bite(GhostSettlement, now_ms) is not None:
+            plan.ghost = True
         return plan
 
     def _owners(self, trade: Trade) -> list[Address]:
