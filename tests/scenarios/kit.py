@@ -352,3 +352,12 @@ async def cut_streams(world: World) -> None:
         if link.is_websocket:
             await link.break_now()
     await trio.lowlevel.checkpoint()
+
+
+def fill_lags(world: World) -> list[float]:
+    """For each fill, how many seconds after its execution it was recorded."""
+    return [
+        (entry.at_ns - entry.event.fill.execution.venue_time_ns) / 1e9
+        for entry in world.entries()
+        if isinstance(entry.event, FillRecorded)
+    ]
