@@ -81,6 +81,8 @@ class WitnessActor(DiagnosingActor):
         self.again = False
         self.hinted = False
         self.diagnosing = False
+        self.searched = False
+        """Whether the history was searched since somebody asked for what has settled."""
         self.readings = 0
         self.asked: list[Asked] = []
         self.ledger_unread = ""
@@ -123,6 +125,7 @@ class WitnessActor(DiagnosingActor):
 
     @handles(AskTruth)
     def _ask_truth(self, message: AskTruth) -> None:
+        self.searched = False
         self.asked.append(Asked(answer=self.defer_reply(), settled=message.settled, behind=self.readings))
         self._compare_now(CompareNow(why="asked"))
 
@@ -246,6 +249,7 @@ class WitnessActor(DiagnosingActor):
         # A reading that fills overlapped, as often as it was repeated: each view may lie anywhere between the books
         # before and after it. Weaker than one watermark, and better than no comparison while trading goes on.
         overlapped = self.ledger.account(self.account).fills != observed.watermark
+        search = any(asked.settled and asked.behind < self.readings for asked in self.asked) and not self.searched
         now = self.now_ns()
         settled: list[AssetId] = []
         waiting = False
@@ -271,20 +275,21 @@ class WitnessActor(DiagnosingActor):
             drift = self.drifts.get(asset)
             if now - self.differing_since[asset] < self.settings.witness.settle_seconds * 1e9:
                 waiting = True
-            elif drift is None or self._has_changed(drift, truth):
+            elif drift is None or search or self._is_due(drift) or self._has_changed(drift, truth):
                 settled.append(asset)
-            elif now - drift.told_at_ns >= self.settings.witness.realert_seconds * 1e9:
-                self._tell_again(drift, truth)
             self.last_difference[asset] = truth.differences
         if waiting:
             self._look_again_soon()
         if settled and not self.diagnosing:
-            self.diagnosing = True
+            self.diagnosing = self.searched = True
             agreed = min(self.agreed_at_ns.get(asset, self.context.born_ns) for asset in settled)
             self.start_task(
                 self.diagnose, tuple(settled), agreed, name="diagnose", hangs_after_seconds=HANGS_AFTER_SECONDS
             )
         return not waiting
+
+    def _is_due(self, drift: Drift) -> bool:
+        return self.now_ns() - drift.told_at_ns >= self.settings.witness.realert_seconds * 1e9
 
     def _has_changed(self, drift: Drift, truth: Truth) -> bool:
         """Whether a drift is another one than was told, in two readings: it may only be passing through."""
@@ -399,24 +404,23 @@ class WitnessActor(DiagnosingActor):
         return {asset for asset, _ in found.exits} | {self.dialect.settlement_asset}
 
     def _drift(self, truth: Truth) -> None:
-        asset = truth.asset
+        """Tell a drift that is new or has changed; one that is the same is told again on its schedule, and no more."""
+        asset, now = truth.asset, self.now_ns()
+        before = self.drifts.get(asset)
         diagnosis = diagnosis_of(truth, is_position=asset != self.dialect.settlement_asset)
-        self.drifts[asset] = Drift(diagnosis=diagnosis, differences=truth.differences, told_at_ns=self.now_ns())
-        alert = drift_alert(truth, diagnosis, self.now_ns(), ledger_unread=self.ledger_unread)
+        alert = drift_alert(truth, diagnosis, now, ledger_unread=self.ledger_unread)
         known = self.ledger.alerts.get(alert.alert_id)
-        if known is not None and dict(known.evidence).get(DIFFERENCE) == difference_text(truth):
-            return  # a process before this one told it, and it is the same
-        self._raise(alert, again=True)
-        if diagnosis is not Diagnosis.VENUE_VIEW_STALE:
-            self._pause(alert)
-
-    def _tell_again(self, drift: Drift, truth: Truth) -> None:
-        """On the schedule: while nobody has answered the alert, it is told once more. It pauses nothing anew."""
-        now = self.now_ns()
-        self.drifts[truth.asset] = Drift(diagnosis=drift.diagnosis, differences=drift.differences, told_at_ns=now)
-        alert = drift_alert(truth, drift.diagnosis, now, ledger_unread=self.ledger_unread)
-        if alert.alert_id in self.ledger.alerts:
+        told = known is not None and dict(known.evidence).get(DIFFERENCE) == difference_text(truth)
+        same = told if before is None else before.differences == truth.differences
+        due = before is not None and self._is_due(before)
+        told_at_ns = before.told_at_ns if same and before is not None and not due else now
+        self.drifts[asset] = Drift(diagnosis=diagnosis, differences=truth.differences, told_at_ns=told_at_ns)
+        if not same:
             self._raise(alert, again=True)
+            if diagnosis is not Diagnosis.VENUE_VIEW_STALE:
+                self._pause(alert)
+        elif due and known is not None:
+            self._raise(alert, again=True)  # nobody has answered it; it pauses nothing anew
 
     def _pause(self, alert: Alert) -> None:
         for strategy, settings in self.context.strategies.items():

@@ -6,7 +6,7 @@ import trio
 from tallystick.model.event import FillRecorded, LedgerRead, StrategyPaused, TransferBooked
 from tallystick.model.transfer import TransferKind
 from tallystick.venues.sim.polymarket import actions
-from tallystick.venues.sim.polymarket.faults import LagNode, RefuseRequest
+from tallystick.venues.sim.polymarket.faults import RefuseRequest
 from tallystick.venues.sim.polymarket.markets import MarketSpec
 
 from .harness import ACCOUNT, CASH, OWNER, RAIN_NO, RAIN_YES, STRATEGY, World, scenario, single
@@ -196,11 +196,7 @@ async def test_a_final_block_that_changes_is_alerted_its_balances_are_not_believ
 
 
 @scenario()
-async def test_a_difference_whose_cause_cannot_be_read_is_a_drift_that_says_so(world: World) -> None:
-    """The node answers about balances and refuses the logs: the second batch that names any."""
-    world.fault(LagNode(blocks=1))
-    await buy(world)
-    await agree(world)
+async def test_a_transfer_that_the_node_cannot_show_is_booked_as_soon_as_it_can(world: World) -> None:
     read = len(world.events(LedgerRead))
     world.fault(RefuseRequest(path="/rpc", kind="internal_error", seconds=90))
     withdraw(world)
@@ -210,6 +206,7 @@ async def test_a_difference_whose_cause_cannot_be_read_is_a_drift_that_says_so(w
     world.heal()
     await world.until(lambda: booked(world), seconds=200)
     await agree(world)
+    assert world.held(CASH) == 990
 
 
 @scenario()
