@@ -31,6 +31,7 @@ from .actors.kernel import (
 )
 from .actors.message_trace import MessageTrace
 from .actors.messages import (
+    CancelOrder,
     Carried,
     CloseLeg,
     Dispose,
@@ -39,6 +40,7 @@ from .actors.messages import (
     LogExecutions,
     Raise,
     ReviewIntent,
+    StoreLost,
     Submit,
 )
 from .actors.settings import AccountSettings, StrategySettings, TraceScope
@@ -59,6 +61,7 @@ from .model.intent import AnyIntent, PairIntent
 from .model.intent_rules import excerpt
 from .model.ledger import Ledger
 from .model.operator import Command, Operator
+from .model.order import Acknowledged, Sent
 from .model.risk import Refused
 from .model.risk_facts import Gate
 from .recovery import SNAPSHOT, keep_archive, keep_snapshots, recover
@@ -158,6 +161,10 @@ class Runtime:
         """Like `submit`, on the runtime's own loop and without waiting: `settle` gets the ticket or the error."""
         if self._ended is not None:
             settle(self._ended)
+            return
+        congestion = self.journal.congestion
+        if congestion is not None:  # not even a refusal is to be recorded now
+            settle(_rejected(Gate.STORE, "store", congestion, "a disk that keeps up; hand it in again then"))
             return
         desk = self._context.find(Paths.strategy(intent.strategy, "desk"))
         if desk is None:
@@ -268,6 +275,17 @@ class Runtime:
         return self._system.idle() and self.journal.pending == 0
 
     # ---- ends ---------------------------------------------------------------------------------------------
+
+    def withdraw(self, why: str) -> None:
+        """Have every open order cancelled, now that nothing about it can be recorded any more."""
+        context = self._context
+        for account in context.accounts:
+            if (gateway := context.find(Paths.connection(account, "gateway"))) is not None:
+                gateway.tell(StoreLost(why=why))
+        for order, state in list(self.ledger.orders.items()):
+            desk = context.find(Paths.account(state.terms.account, "desk"))
+            if isinstance(state, (Sent, Acknowledged)) and desk is not None:
+                desk.tell(CancelOrder(client_order_id=order, reason=f"the store has failed: {why}"))
 
     def fail_pending(self, error: Exception) -> None:
         """Tell whoever waits for a receipt that none will come."""
@@ -436,12 +454,19 @@ async def _give_up(system: ActorSystem, end_with: Callable[[Exception], None]) -
 
 
 def _store_failed(runtime: Runtime, failure: StoreFailed) -> None:
-    """Nothing can be recorded: no new orders, cancels go on, and whoever waits for a receipt is told."""
+    """Nothing can be recorded: no new orders, what is open is cancelled, and whoever waits for a receipt is told.
+
+    An order that goes on working would trade without anybody who counts its fills: no gate, no bracket and no limit
+    could rely on what is known. Its cancel is sent at once, and heartbeats end, so that the venue's dead-man switch
+    cancels what cannot be reached. Fills that come all the same are in the venue's history, and the next start books
+    them.
+    """
     log.critical(
-        "the store has failed: new orders stop, cancels go on; free the disk and restart the runtime",
+        "the store has failed: new orders stop, open orders are cancelled; mend the disk and restart the runtime",
         why=str(failure),
     )
     runtime.fail_pending(failure)
+    runtime.withdraw(str(failure))
 
 
 def _watch(system: ActorSystem, context: Context) -> None:

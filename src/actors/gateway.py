@@ -2,11 +2,13 @@
 
 Whatever leaves for the private side passes here, and nothing of it leaves before the journal holds its cause and its
 audit record (laws L1, L10). The gateway never repeats a request that may have acted: that is the order's decision.
-When the store has failed, cancels and questions still go out; everything else is refused.
+When the store has failed, cancels still go out, and what they said goes to the log instead of the audit chain;
+everything else that is private is refused, questions and heartbeats too: without them the venue's dead-man switch cancels what our
+cancels do not reach.
 """
 
 from collections import deque
-from functools import partial
+from functools import lru_cache, partial
 
 import httpx
 import msgspec
@@ -34,6 +36,7 @@ from .messages import (
     InstrumentsLearned,
     Raise,
     RequestDue,
+    StoreLost,
     Tick,
 )
 from .quota import Quota
@@ -43,6 +46,7 @@ CLOCK_CHECK_SECONDS = 600
 USER_AGENT = ("user-agent", "tallystick")
 CONTENT_TYPE = ("content-type", "application/json")
 CLOSE_SECONDS = 1.0
+ADDRESSES_KEPT = 256
 
 
 class Durable(msgspec.Struct, frozen=True):
@@ -78,6 +82,8 @@ class GatewayActor(TradingActor):
         self.lanes: dict[str, deque[Exchange]] = {}
         self.ready = False
         self.under_way: dict[int, Exchange] = {}
+        self.waiting: set[int] = set()
+        """Those of them that wait for the journal."""
         self.numbers = 0
         self.heartbeat_token = ""
         self.down_since_ns: int | None = None
@@ -215,10 +221,11 @@ class GatewayActor(TradingActor):
         self.numbers += 1
         number = self.numbers
         self.under_way[number] = message
+        self.waiting.add(number)
         try:
             after = self._audit_sent(message.request, message.after, number)
         except StoreFailed as failure:
-            self._without_store(number, message, failure)
+            self._without_store(number, message, str(failure))
             return
         self.when_durable(after, partial(self._may_leave, number))
 
@@ -227,15 +234,27 @@ class GatewayActor(TradingActor):
         if self.actor_ref.is_alive():
             self.actor_ref.tell(Durable(number=number))
 
-    def _without_store(self, number: int, message: Exchange, failure: StoreFailed) -> None:
-        if message.request.cancels:
-            log.critical("sent without an audit record: the store has failed", request=message.request.label)
+    @handles(StoreLost)
+    def _store_lost(self, message: StoreLost) -> None:
+        for number in sorted(self.waiting):
+            self._without_store(number, self.under_way[number], message.why)
+
+    def _without_store(self, number: int, message: Exchange, why: str) -> None:
+        request = message.request
+        if request.cancels and request.method != "GET" and message.tag != HEARTBEAT:
+            log.critical(
+                "sent without an audit record, this line is all there is: the store has failed",
+                account=self.account,
+                request=f"{request.method} {request.path} {request.label}",
+                body=self.dialect.redact(request.body).decode(errors="replace"),
+            )
             self.actor_ref.tell(Durable(number=number))
             return
-        self._not_sent(number, f"the store has failed: {failure}")
+        self._not_sent(number, f"the store has failed: {why}")
 
     def _not_sent(self, number: int, why: str) -> None:
         exchange = self.under_way.pop(number)
+        self.waiting.discard(number)
         reply = TransportFailure(why=f"not sent, {why}", sent=False, at_ns=self.now_ns())
         _answer(exchange, reply)
 
@@ -283,8 +302,9 @@ class GatewayActor(TradingActor):
     @handles(Durable)
     def _durable(self, message: Durable) -> None:
         exchange = self.under_way.get(message.number)
-        if exchange is None:
+        if exchange is None or message.number not in self.waiting:
             return
+        self.waiting.discard(message.number)
         why_not = self._no_longer_wanted(exchange.places)
         if why_not:
             self._not_sent(message.number, why_not)
@@ -306,15 +326,13 @@ class GatewayActor(TradingActor):
         # The transport alone: a client's redirects, cookies and defaults are nothing that an order should meet.
         message = httpx.Request(
             request.method,
-            self.settings.service(request.service) + request.path,
-            params=list(request.query) if request.query else None,
+            _address(self.settings.service(request.service), request.path, request.query),
             headers=[USER_AGENT, CONTENT_TYPE, *headers] if request.body else [USER_AGENT, *headers],
             content=request.body or None,
         )
         try:
             with trio.fail_after(self.settings.gateway.timeout_seconds):
                 answer = await self.transport.handle_async_request(message)
-                body = await answer.aread()
         except (
             httpx.ConnectError,
             httpx.ConnectTimeout,
@@ -330,8 +348,8 @@ class GatewayActor(TradingActor):
             return TransportFailure(why=f"{type(error).__name__}: {error}", sent=True, at_ns=self.now_ns())
         return Answer(
             status=answer.status_code,
-            headers=tuple((name.lower(), value) for name, value in answer.headers.items()),
-            body=body,
+            headers=tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in answer.headers.raw),
+            body=answer.content,
             received_at_ns=self.now_ns(),
         )
 
@@ -368,9 +386,9 @@ class GatewayActor(TradingActor):
     def _heartbeat(self) -> None:
         interval = self.settings.gateway.heartbeat_seconds
         request = self.dialect.heartbeat(self.heartbeat_token)
-        if request is None or interval is None:
-            return
         journal = self.context.recorder.journal
+        if request is None or interval is None or journal.failed is not None:
+            return
         message = Exchange(request=request, reply_to=self.actor_ref, tag=HEARTBEAT, after=journal.durable_lsn)
         self._exchange(message)
         self.after(interval, Tick(name=HEARTBEAT), key=HEARTBEAT)
@@ -413,6 +431,12 @@ class GatewayActor(TradingActor):
     @property
     def _down_alert(self) -> AlertId:
         return AlertId(f"connection_down:{self.account}:rest")
+
+
+@lru_cache(maxsize=ADDRESSES_KEPT)
+def _address(service: str, path: str, query: tuple[tuple[str, str], ...]) -> httpx.URL:
+    """Most requests go where an earlier one went, and reading an address takes longer than signing a request."""
+    return httpx.URL(service + path, params=query) if query else httpx.URL(service + path)
 
 
 def _named(request: Request, number: int) -> str:

@@ -173,6 +173,12 @@ class GatewayDown(Message, frozen=True):
     """The gateway starts (again): what was under way in an earlier one has no answer."""
 
 
+class StoreLost(Message, frozen=True):
+    """The store has failed: what waits for it will wait for ever."""
+
+    why: str
+
+
 class InstrumentsLearned(Message, frozen=True):
     """The gateway read the catalogue; the feed subscribes to what is new."""
 

@@ -10,7 +10,7 @@ from .context import Context, Paths, TradingActor
 from .kernel import handles
 from .messages import IntentReviewed, OrderRefused, PlaceOrder, ReviewIntent, ReviewOrder
 
-HELD = frozenset({Gate.ACCOUNT_LIVE, Gate.FRESH_DATA})
+HELD = frozenset({Gate.ACCOUNT_LIVE, Gate.FRESH_DATA, Gate.STORE})
 """Gates that open again by themselves: a slice that meets one waits, within its own deadline, and is not given up."""
 
 
@@ -80,6 +80,7 @@ class RiskActor(TradingActor):
             exposures={name: self._exposure(account, name) for name in instruments if name in ledger.instruments},
             limits=settings.risk if settings is not None else RiskLimits(),
             halted=ledger.halted.get(account, ledger.halted.get(None)),
+            congestion=self.context.recorder.journal.congestion,
             paused=paused,
             known_intent=intent,
             active_intents=ledger.strategy(strategy).active,

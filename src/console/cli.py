@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from . import alerts, audit, check, demo, orders, positions, run, sim, status, timeline, trace, truth
+from . import alerts, archive, audit, check, demo, orders, positions, run, sim, status, timeline, trace, truth
 from .errors import Commands
 from .exit_codes import exit_codes_help
 
@@ -39,7 +39,7 @@ def _options(
     pass
 
 
-for _command in (demo, status, orders, positions, truth, timeline, trace, alerts, audit, run, check, sim):
+for _command in (demo, status, orders, positions, truth, timeline, trace, alerts, audit, archive, run, check, sim):
     _command.register(app)
 
 

@@ -285,6 +285,9 @@ def _common_gates(account: AccountId, expires_at_ns: int, context: RiskContext) 
     if context.halted is not None:
         why = f"halted by an operator: {context.halted or 'no reason given'}"
         raise _Stop(Gate.OPERATOR_HALT, "account", "halted", "not halted", why)
+    if context.congestion is not None:
+        why = f"the store does not keep up: {context.congestion}; cancels go on, try again when it does"
+        raise _Stop(Gate.STORE, "store", context.congestion, "a disk that keeps up", why)
     if context.paused is not None:
         why = f"the strategy is paused: {context.paused or 'no reason given'}"
         raise _Stop(Gate.STRATEGY_PAUSED, "strategy", "paused", "not paused", why)

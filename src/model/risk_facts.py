@@ -20,6 +20,8 @@ class Gate(StrEnum):
     DUPLICATE_INTENT = "duplicate_intent"
     INTENT_KNOWN = "intent_known"
     OPERATOR_HALT = "operator_halt"
+    STORE = "store"
+    """The disk keeps up: what is begun can be recorded in time."""
     STRATEGY_PAUSED = "strategy_paused"
     ACCOUNT_LIVE = "account_live"
     EXPIRY = "expiry"
@@ -89,7 +91,8 @@ class Exposure(Value, frozen=True):
 class RiskContext(Value, frozen=True):
     """The facts that the gates go by, all of one moment and of one account.
 
-    `halted` and `paused` are the reasons (an empty one is a reason as well), None where nothing is. `known_intent` is
+    `halted`, `congestion` (of the store) and `paused` are the reasons (an empty one is a reason as well), None where
+    nothing is. `known_intent` is
     what the journal holds under the intent's strategy and id. `active_intents` counts the strategy's. Limits of the
     strategy's own stand beside the account's, and the tighter one holds. Without `market_data_stale_seconds` no
     market data is demanded, but by the price deviation limit.
@@ -102,6 +105,7 @@ class RiskContext(Value, frozen=True):
     limits: RiskLimits = RiskLimits()
     account_reason: str = ""
     halted: str | None = None
+    congestion: str | None = None
     paused: str | None = None
     known_intent: AnyIntent | None = None
     active_intents: int = 0

@@ -22,6 +22,7 @@ from .schema import ARCHIVES
 
 MARK = b"TALLYARC"
 ARCHIVE_FORMAT = 1
+ARCHIVE_SUFFIX = ".journal"
 COMPRESSION_LEVEL = 6
 
 _DIGEST_BYTES = 32
@@ -90,7 +91,7 @@ _decode_row = msgspec.msgpack.Decoder(Archived).decode
 
 def file_name(first_lsn: int, last_lsn: int) -> str:
     """The name of the file with this range; names sort as their ranges do."""
-    return f"{first_lsn:020d}-{last_lsn:020d}.journal"
+    return f"{first_lsn:020d}-{last_lsn:020d}{ARCHIVE_SUFFIX}"
 
 
 def pack_archived(archived: Archived) -> bytes:

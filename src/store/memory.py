@@ -20,7 +20,7 @@ from typing import NamedTuple, TypeVar
 
 import trio
 
-from .archive import spanning
+from .archive import ARCHIVE_SUFFIX, spanning, unpack_archive
 from .batch import TABLES_OF_THE_STORE, Batch
 from .errors import FailureReason, StoreCorrupt, StoreFailed, StoreLocked
 from .folder import ARCHIVE_FOLDER
@@ -125,6 +125,7 @@ class MemoryDisk:
         self.groups: list[_Group] = []
         self.first_lsn = FIRST_LSN
         """LSN of the first record of `groups`: what was pruned before it is gone."""
+        self._records_count = 0
         self.folder = MemoryFolder()
         self.answering = trio.Event()
         """Set while the disk answers; see `hang`."""
@@ -169,6 +170,7 @@ class MemoryDisk:
         disk.indexes = self.indexes
         disk.groups = list(groups)
         disk.first_lsn = self.first_lsn
+        disk._count()  # it is one of these
         disk.folder = self.folder
         return disk
 
@@ -204,6 +206,7 @@ class MemoryDisk:
             )
         self.used_bytes += size_bytes
         self.groups += groups
+        self._records_count += sum(len(group.records) for group in groups)
         if sync:
             self.sync()
         return None
@@ -212,9 +215,44 @@ class MemoryDisk:
         """Drop what was torn and return what is left."""
         intact = next((place for place, group in enumerate(self.groups) if group.torn), len(self.groups))
         del self.groups[intact:]  # a torn write was never acknowledged, so nobody has seen it
+        self._count()
         self.sync()
         self.used_bytes = sum(group.size_bytes for group in self.groups)
         return self.groups
+
+    def _count(self) -> None:
+        self._records_count = sum(len(group.records) for group in self.groups if not group.torn)
+
+    @property
+    def last_lsn(self) -> Lsn:
+        """LSN of the last whole record on the disk."""
+        return Lsn(self.first_lsn + self._records_count - 1)
+
+    def records(self, start: Lsn = FIRST_LSN) -> Iterator[tuple[Lsn, bytes]]:
+        """Iterate over every record there is from `start` on, in archive files and in the journal, store or no store.
+
+        For those who look on from outside; where files are missing it begins with what is there.
+        """
+        if start < self.first_lsn:
+            for name in self.folder.names():
+                first, last = (int(part) for part in name.removesuffix(ARCHIVE_SUFFIX).split("-"))
+                if last < start or first >= self.first_lsn:
+                    continue
+                for lsn, record in enumerate(unpack_archive(self.folder.files[name], name)[2], first):
+                    if start <= lsn < self.first_lsn:
+                        yield Lsn(lsn), record
+        after = int(self.last_lsn)
+        tail: list[tuple[int, list[bytes]]] = []
+        for group in reversed(self.groups):
+            if after < start:
+                break
+            if not group.torn:
+                after -= len(group.records)
+                tail.append((after + 1, group.records))
+        for first, records in reversed(tail):
+            for lsn, record in enumerate(records, first):
+                if lsn >= start:
+                    yield Lsn(lsn), record
 
     def _let_go(self) -> None:
         """Take out the records that synced groups have pruned."""
@@ -231,6 +269,7 @@ class MemoryDisk:
             if left.records or left.puts:
                 kept.append(left)
         self.first_lsn = max(self.first_lsn, min(below, Lsn(lsn)))
+        self._records_count = lsn - self.first_lsn
         self.groups[:] = kept
         self._synced = len(kept)
 

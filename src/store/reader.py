@@ -27,6 +27,7 @@ from .folder import ARCHIVE_FOLDER, FileFolder
 from .lock import LOCK_FILE, Holder, is_held, read_holder
 from .port import Entry, Lsn, Snapshot, Snapshots
 from .reading import FIRST_LSN, decoded, entities, read_snapshots, snapshot_slots, unpack_number
+from .retention import Retention, Run, plan
 from .schema import META, SNAPSHOTS, Schema
 
 _SPARE_TABLES = 32
@@ -100,6 +101,15 @@ class Reader:
     def archives(self) -> list[Archived]:
         """Return the archive files that the store knows; see `Records.archives`."""
         return archived_files(self._source)
+
+    def archive_files(self) -> list[tuple[Archived, bool]]:
+        """Return the archive files that the store knows, and whether each is there. Their content is not read."""
+        there = set(self._source.folder.names())
+        return [(known, known.name in there) for known in self.archives()]
+
+    def plan_archive(self, policy: Retention, *, now_ns: int) -> tuple[list[Run], str]:
+        """Return what an owner would archive now, file by file, and what keeps the rest in the journal."""
+        return plan(self._source, policy, self.last_lsn, now_ns)
 
     def snapshot(self, entity: str) -> Snapshot | None:
         """Return the newest intact snapshot of an entity, or None."""

@@ -6,6 +6,8 @@ A crash between any two of them leaves the entries in the journal, in the file, 
 again, the same entries make the same file, so one that was written before the crash is taken as it is.
 """
 
+from typing import NamedTuple
+
 import msgspec
 
 from .archive import (
@@ -111,12 +113,25 @@ def newest_allowed(source: ArchiveSource, policy: Retention, durable_lsn: Lsn) -
     return kept, f"the last {policy.keep_entries} entries are kept"
 
 
-def next_step(source: ArchiveSource, policy: Retention, durable_lsn: Lsn, now_ns: int) -> Step | str:
-    """Gather the next file, or say what it waits for. Reads and compresses: not for the owner's loop.
+class Run(NamedTuple):
+    """Entries that may become the next file."""
+
+    first_lsn: Lsn
+    records: list[bytes]
+    first_at_ns: int
+    last_at_ns: int
+
+    @property
+    def last_lsn(self) -> Lsn:
+        """LSN of the last of them."""
+        return Lsn(self.first_lsn + len(self.records) - 1)
+
+
+def next_run(source: ArchiveSource, first: Lsn, policy: Retention, durable_lsn: Lsn, now_ns: int) -> Run | str:
+    """Gather the entries of the next file, from `first` on, or say what it waits for.
 
     Raises `StoreCorrupt` where the journal cannot be read.
     """
-    first = source.first_lsn
     allowed, why = newest_allowed(source, policy, durable_lsn)
     if first > allowed:
         return f"the journal starts at {first}; {why}"
@@ -126,21 +141,39 @@ def next_step(source: ArchiveSource, policy: Retention, durable_lsn: Lsn, now_ns
     size, full = 0, False
     for _, record in source.records(first, allowed):
         at_ns = recorded_at_ns(record)
-        if at_ns > before_ns:
+        if at_ns >= before_ns:
             why = f"entries of the last {policy.keep_days:g} days are kept"
             break
-        if records and size + len(record) > policy.bytes_per_file:
-            full = True
+        full = len(records) == policy.entries_per_file or bool(records and size + len(record) > policy.bytes_per_file)
+        if full:
             break
         records.append(record)
         times.append(at_ns)
         size += len(record)
-        if len(records) == policy.entries_per_file:
-            full = True
-            break
+    full = full or len(records) == policy.entries_per_file
     if not records or (policy.whole_files and not full):
         return f"{len(records)} of the {policy.entries_per_file} entries of the next file may go; {why}"
+    return Run(first, records, times[0], times[-1])
+
+
+def next_step(source: ArchiveSource, policy: Retention, durable_lsn: Lsn, now_ns: int) -> Step | str:
+    """Make the next file of what may go, or say what it waits for. Compresses: not for the owner's loop."""
+    run = next_run(source, source.first_lsn, policy, durable_lsn, now_ns)
+    if isinstance(run, str):
+        return run
     files = archived_files(source)
     previous = files[-1] if files else None
-    data, archived = pack_archive(first, records, first_at_ns=times[0], last_at_ns=times[-1], previous=previous)
-    return Step(source.folder, data, archived, records)
+    data, archived = pack_archive(
+        run.first_lsn, run.records, first_at_ns=run.first_at_ns, last_at_ns=run.last_at_ns, previous=previous
+    )
+    return Step(source.folder, data, archived, run.records)
+
+
+def plan(source: ArchiveSource, policy: Retention, durable_lsn: Lsn, now_ns: int) -> tuple[list[Run], str]:
+    """Return what would be archived, file by file, and what keeps the rest in the journal."""
+    runs: list[Run] = []
+    first = source.first_lsn
+    while isinstance(run := next_run(source, first, policy, durable_lsn, now_ns), Run):
+        first = Lsn(run.last_lsn + 1)
+        runs.append(run)
+    return runs, run

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 import trio
 from tallystick.actors.ticket import IntentRejected, Report, Ticket, TicketClosed
-from tallystick.model.event import IntentAccepted, IntentEnded, OrderSubmitted
+from tallystick.model.event import FillRecorded, IntentAccepted, IntentEnded, OrderSubmitted
 from tallystick.model.identifiers import IntentId
 from tallystick.model.money import Price, Quantity
 from tallystick.model.risk_facts import Gate
@@ -229,10 +229,12 @@ async def test_a_fill_that_could_not_be_recorded_is_booked_by_the_next_runtime(w
     intent = single(seconds=600)
     await world.submit(intent)
     await world.until(world.venue_orders)
+    await world.quiet()
     world.disk.fail_next(FailureReason.DISK_FULL)
-    await trio.sleep(6)
     world.crowd.sells(RAIN_YES, "0.44", "50")
-    await trio.sleep(5)
+    await trio.sleep(10)
+    assert world.store.failed is not None
+    assert not world.events(FillRecorded)
     await world.stop()
     await world.start_live()
     ticket = await world.submit(intent)

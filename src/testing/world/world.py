@@ -51,6 +51,7 @@ from ...store.memory import MemoryDisk, MemoryStore
 from ...store.port import Entry, Lsn
 from ...store.reading import decoded
 from ...store.records import journal_schema
+from ...store.retention import Retention
 from .clock import EPOCH_MS, MachineClock
 from .polymarket import PolymarketRig
 from .schedule import ordered_tasks
@@ -116,6 +117,8 @@ class World:
         self.end_expected = False
         """Set where the runtime is to end by itself; without it that fails the run."""
         self.ended_with: BaseException | None = None
+        self.retention: Retention | None = None
+        """What the journal keeps, from the next start on; None keeps all of it."""
         self.starts = 0
         self.deaths = 0
         self.at_request: list[Callable[[HttpRequest], None]] = []
@@ -127,7 +130,6 @@ class World:
         self._codec = journal_schema().codec
         self._read_disk: MemoryDisk | None = None
         self._read: list[Entry] = []
-        self._groups_read = 0
         self._folded = Ledger(keep_ended=True)
         self._interceptors: list[Callable[[Envelope], Verdict]] = []
 
@@ -177,6 +179,7 @@ class World:
                     connect=self.network.connect,
                     random=Random(f"{self.seed} start {self.starts}"),
                     failures=failures,
+                    retention=self.retention,
                 ) as runtime:
                     self._runtime = runtime
                     runtime.system.events.subscribe(self._reported)
@@ -383,13 +386,9 @@ class World:
     def entries(self) -> list[Entry]:
         """The durable journal, whether a runtime runs or not."""
         if self._read_disk is not self.disk:
-            self._read_disk, self._read, self._groups_read = self.disk, [], 0
+            self._read_disk, self._read = self.disk, []
             self._folded = Ledger(keep_ended=True)
-        fresh = self.disk.groups[self._groups_read :]
-        self._groups_read += len(fresh)
-        records = [record for group in fresh if not group.torn for record in group.records]
-        numbered = ((Lsn(number), record) for number, record in enumerate(records, len(self._read) + 1))
-        for entry in decoded(self._codec, numbered):
+        for entry in decoded(self._codec, self.disk.records(Lsn(len(self._read) + 1))):
             self._read.append(entry)
             if isinstance(entry.event, Event):
                 self._folded.apply(entry.event, entry.at_ns)
