@@ -11,7 +11,7 @@ from ..model.closing import is_close
 from ..model.event import AccountChanged, ForeignOrderSeen, StreamGap
 from ..model.identifiers import AccountId, AlertId, AssetId, ClientOrderId, VenueOrderId
 from ..model.money import plain
-from ..model.order import Acknowledged, Done, Sent, Withdrawn
+from ..model.order import Acknowledged, Computed, Done, Sent, Withdrawn
 from ..model.report import OrderReport
 from ..store.records import ALERTS, ORDER_NAMES, order_name_row
 from .closing import ClosingActor
@@ -26,6 +26,7 @@ from .messages import (
     GatewayReady,
     OpeningKnown,
     OperatorMoved,
+    OrderRefused,
     PlaceOrder,
     Raise,
     ReportOrder,
@@ -57,7 +58,19 @@ class AccountDesk(ClosingActor):
             self.was_live = True
             if self.gateway_ready and self.stream_up:
                 self._sweep(SweepTrigger.GATEWAY_RESTART)
+            self._ask_for_slices_again()
         self._move()
+
+    def _ask_for_slices_again(self) -> None:
+        """Slices that waited here for the venue's word are with nobody now: their legs are to hand them in again."""
+        for state in list(self.ledger.orders.values()):
+            terms = state.terms
+            if not isinstance(state, Computed) or terms.account != self.account:
+                continue
+            leg = self.context.find(Paths.leg(terms.strategy, terms.intent_id, terms.leg))
+            if leg is not None:
+                order, why = terms.client_order_id, "the account's desk was restarted"
+                leg.tell(OrderRefused(client_order_id=order, gate="account_live", message=why, held=True))
 
     def _recover_orders(self) -> None:
         """Every order of which something may still come gets its actor again; the first sweep asks for each of them."""

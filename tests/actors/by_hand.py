@@ -35,6 +35,22 @@ class ByHand:
         """Place an order; returns its id at the venue."""
         return await self._place(instrument, "SELL", price, size)
 
+    async def asks_for_balance(self, instrument: InstrumentId) -> str:
+        """Ask the venue what is held of an instrument; returns its answer."""
+        path = "/balance-allowance"
+        headers = self._credentials.headers(
+            address=self._signer.address, timestamp_seconds=_now_seconds(), method="GET", path=path, body=b""
+        )
+        query = {
+            "asset_type": "CONDITIONAL",
+            "token_id": self._world.token(instrument),
+            "signature_type": str(SignatureType.EOA.value),
+        }
+        async with _client(self._world) as client:
+            response = await client.get(path, headers=headers, params=query)
+        assert response.status_code == 200, response.text
+        return str(response.json()["balance"])
+
     async def _place(self, instrument: InstrumentId, side: str, price: str, size: str) -> str:
         token = TokenId(self._world.token(instrument))
         cents, shares = round(float(price) * 100), int(size)
