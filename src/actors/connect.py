@@ -97,7 +97,7 @@ class SeamTransport(httpx.AsyncBaseTransport):
             self._idle.setdefault(origin, []).append(connection)
         else:
             await connection.aclose()
-        return httpx.Response(answer.status, headers=answer.headers, stream=httpx.ByteStream(answer.body))
+        return httpx.Response(answer.status, headers=answer.headers, content=answer.body)
 
     async def _kept(self, origin: Origin) -> HttpConnection | None:
         """The connection that was used last: those below it in the stack are the first that a peer lets go."""

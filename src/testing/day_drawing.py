@@ -123,7 +123,7 @@ class _Draw:
             round_number, place = self._place(number)
             struck_at: float | None = None
             if number == silenced:
-                # Just after a whole minute: the comparison on the half minute finds it, before the next sweep.
+                # Just after a whole minute: it takes a comparison or the next sweep to find it, up to a minute later.
                 struck_at = silenced_at = self._quiet(round_number) // 60 * 60 + 65.0
             elif number == cut:
                 # Just before a block: the trade settles while the stream is down, and tells of itself once only.

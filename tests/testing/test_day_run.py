@@ -102,12 +102,11 @@ def test_an_almost_working_day_ends_as_planned_with_exactly_its_three_alerts(alm
     assert almost.record.orders == almost.plan.orders - 1
 
 
-def test_a_report_swallowed_by_a_silent_stream_is_found_by_comparing_and_booked_by_a_sweep(almost: Lived) -> None:
+def test_a_report_swallowed_by_a_silent_stream_is_found_within_a_cadence_and_booked_by_a_sweep(almost: Lived) -> None:
     opens_ns, at = almost.plan.opens_ns, almost.plan.marks.silenced_at_seconds
-    (alert,) = [alert for alert in almost.record.alerts if at <= (alert.opened_at_ns - opens_ns) / 1e9 < at + 45]
+    # The stream never noticed: what found it was a comparison, or the sweep of the minute.
+    (alert,) = [alert for alert in almost.record.alerts if at <= (alert.opened_at_ns - opens_ns) / 1e9 < at + 60]
     assert (alert.kind, alert.state) == (AlertKind.DROPPED_FILL, AlertState.EXPLAINED)
-    # The stream never noticed: what found it was the witness, on its half minute.
-    assert (alert.opened_at_ns - opens_ns) / 1e9 == pytest.approx(at + 31, abs=1)
     assert dict(alert.evidence)["recovered by"] == "sweep"
     assert almost.record.ledger.accounts[almost.record.fills[0].execution.key.account].gaps == 2
 

@@ -42,13 +42,17 @@ class _MemorySocket:
 
 
 class CountedStream:
-    """One connection as the HTTP server sees it; `abort` loses it at once, without a goodbye."""
+    """One connection as the HTTP server sees it; `abort` loses it at once, without a goodbye.
+
+    Between `hold` and `release` nothing leaves, so that head and body of an answer go out as one piece.
+    """
 
     def __init__(self, inner: HalfCloseableStream, peer: Peer, traffic: Traffic) -> None:
         self._inner = inner
         self._traffic = traffic
         self.peer = peer
         self.socket: _Named = _MemorySocket(peer)
+        self._held: list[bytes] | None = None
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         data = bytes(await self._inner.receive_some(max_bytes))
@@ -58,17 +62,31 @@ class CountedStream:
     async def send_all(self, data: bytes) -> None:
         if not data:
             return
+        if self._held is not None:
+            self._held.append(data)
+            return
         # Counted before the first byte leaves: who reads less than this knows that more is coming.
         self._traffic.sent += len(data)
         await self._inner.send_all(data)
 
+    def hold(self) -> None:
+        if self._held is None:
+            self._held = []
+
+    async def release(self) -> None:
+        held, self._held = self._held, None
+        if held:
+            await self.send_all(b"".join(held))
+
     async def send_eof(self) -> None:
+        await self.release()
         await self._inner.send_eof()
 
     async def aclose(self) -> None:
         await self._inner.aclose()
 
     def abort(self) -> None:
+        self._held = None
         inner = self._inner
         if isinstance(inner, trio.SocketStream):
             inner.socket.close()

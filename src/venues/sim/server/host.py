@@ -6,6 +6,7 @@ on whatever trio stream it is given.
 
 import math
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from itertools import count
 from typing import cast
 
@@ -14,7 +15,16 @@ from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import TrioSingleTask, WorkerContext
-from hypercorn.typing import ASGIFramework, ConnectionState, LifespanState, TaskGroup
+from hypercorn.typing import (
+    ASGIFramework,
+    ASGIReceiveCallable,
+    ASGISendCallable,
+    ASGISendEvent,
+    ConnectionState,
+    LifespanState,
+    Scope,
+    TaskGroup,
+)
 from trio.abc import HalfCloseableStream
 from trio.testing import memory_stream_pair
 
@@ -47,7 +57,7 @@ class Host:
 
     def __init__(self, app: ASGIFramework, nursery: trio.Nursery) -> None:
         self.traffic = Traffic()
-        self._app = ASGIWrapper(app)
+        self._app = ASGIWrapper(self._answering_in_one_piece(app))
         self._config = _config()
         self._context = WorkerContext(None)
         self._nursery = nursery
@@ -81,6 +91,32 @@ class Host:
             await server.run()
         finally:
             del self._streams[peer]
+
+    def _answering_in_one_piece(self, app: ASGIFramework) -> ASGIFramework:
+        """Hypercorn sends head and body of an answer apart; together they cost both sides half the work."""
+
+        async def answer(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+            stream = self._stream_of(scope)
+            if stream is None:
+                await app(scope, receive, send)
+                return
+
+            async def send_held(message: ASGISendEvent) -> None:
+                if message["type"] == "http.response.start":
+                    stream.hold()
+                await send(message)
+                if message["type"] == "http.response.body" and not message["more_body"]:
+                    # Whoever reads from a connection that is gone sees it too, and ends it.
+                    with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+                        await stream.release()
+
+            await app(scope, receive, send_held)
+
+        return answer
+
+    def _stream_of(self, scope: Scope) -> CountedStream | None:
+        client = scope["client"] if scope["type"] == "http" else None
+        return None if client is None else self._streams.get((client[0], client[1]))
 
     def abort(self, peer: Peer) -> None:
         """Lose a connection now; unknown peers are gone already."""
