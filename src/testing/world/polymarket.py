@@ -2,7 +2,7 @@
 
 import itertools
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from typing import assert_never
@@ -25,6 +25,7 @@ from ...venues.polymarket.orders import Order, SignatureType
 from ...venues.polymarket.orders import Side as WireSide
 from ...venues.polymarket.signing import Signer, sign_order
 from ...venues.port import Dialect
+from ...venues.sim.core.values import OrderId
 from ...venues.sim.polymarket import actions
 from ...venues.sim.polymarket import faults as sim
 from ...venues.sim.polymarket.markets import Market, MarketSpec
@@ -78,7 +79,6 @@ class PolymarketSession:
     def __init__(self, server: RunningServer) -> None:
         self.server = server
         self._salts = itertools.count(1)
-        self._reorganised = 0
 
     def connect(self) -> HalfCloseableStream:
         return self.server.connect()
@@ -159,6 +159,11 @@ class PolymarketSession:
         )
         return str(row["id"])
 
+    def withdraw_order(self, order_id: str) -> None:
+        order = self.server.venue.exchange.orders.get(OrderId(order_id))
+        if order is not None and order.closed_at_ms is None:
+            self.do(actions.CancelOrder(order_id=order_id))
+
     def cancel_ours(self, venue_order_id: VenueOrderId) -> None:
         self.do(actions.CancelOrder(order_id=venue_order_id))
 
@@ -233,11 +238,19 @@ class PolymarketSession:
 
     # ---- faults -------------------------------------------------------------------------------------------
 
-    def put_on(self, fault: fault.VenueFault) -> None:
+    def put_on(self, fault: fault.VenueFault) -> Callable[[], int]:
         found = _action(fault)
-        if isinstance(found, actions.Reorg):
-            self._reorganised += 1
+        if not isinstance(found, actions.PutOnFault):
+            open_before = self._open()
+            self.do(found)
+            bites = len(open_before - self._open()) if isinstance(found, actions.ExpireHeartbeat) else 1
+            return lambda: bites
         self.do(found)
+        active = self.server.venue.faults.all()[-1]
+        return lambda: active.bites
+
+    def _open(self) -> set[VenueOrderId]:
+        return {order.venue_order_id for order in self.orders() if order.is_open}
 
     def lift_all(self) -> None:
         self.do(actions.LiftFaults())

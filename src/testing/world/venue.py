@@ -4,7 +4,7 @@ A new venue joins every world, law and scenario by one `VenueRig` in `rigs.RIGS`
 own books: what the venue knows for sure, without lag and without faults.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from decimal import Decimal
 from typing import Protocol
@@ -67,6 +67,9 @@ class VenueSession(Protocol):
     def place(self, instrument: InstrumentId, direction: Direction, price: Decimal, quantity: Decimal) -> str:
         """Have the crowd place an order; returns its id at the venue."""
 
+    def withdraw_order(self, order_id: str) -> None:
+        """Have the crowd cancel an order of its own, if it is still open."""
+
     def cancel_ours(self, venue_order_id: VenueOrderId) -> None:
         """Have the venue cancel an order of ours by itself."""
 
@@ -86,8 +89,8 @@ class VenueSession(Protocol):
 
     # ---- faults -------------------------------------------------------------------------------------------
 
-    def put_on(self, fault: VenueFault) -> None:
-        """Switch a fault on; it ends by its own count or time."""
+    def put_on(self, fault: VenueFault) -> Callable[[], int]:
+        """Switch a fault on, which ends by its own count or time; returns what tells how often it has bitten."""
 
     def lift_all(self) -> None:
         """End every fault."""

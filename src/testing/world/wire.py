@@ -7,7 +7,7 @@ Every request that leaves is read along, so that a law can hold what left agains
 """
 
 import math
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from enum import StrEnum
 from random import Random
@@ -89,10 +89,14 @@ class Weather:
         self.slow_bytes_per_second = math.inf
         self.split_until = -math.inf
         self.split_bytes = MAXIMUM_READ_BYTES
+        self.bites: Counter[str] = Counter()
+        """How often the weather was felt, by what it was."""
 
     def delay(self, way: Way, now: float) -> float:
         """How long bytes that are sent now are under way."""
         seconds = max(0.0, self.clogged_until[way] - now)
+        if seconds:
+            self.bites["clog"] += 1
         if self.latency_seconds is not None:
             seconds += self.latency_seconds()
         return seconds
@@ -128,14 +132,15 @@ class Link(HalfCloseableStream):
     # ---- the runtime's side of it -------------------------------------------------------------------------
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        if self.broken:
+        network = self._network
+        if self.broken or network.is_dead:
             raise trio.BrokenResourceError("the connection is lost")
         piece = bytes(data)
-        network = self._network
         now = trio.current_time()
         for request in self._reader.feed(piece, now):
             network.note(request)
         if self.is_silent:
+            network.weather.bites["silence"] += 1
             await trio.lowlevel.checkpoint()
             return
         if self._cut_after:
@@ -163,8 +168,8 @@ class Link(HalfCloseableStream):
             while self._leaving:
                 due, piece = self._leaving[0]
                 await trio.sleep_until(due)
-                if self.broken:
-                    return
+                if not self._leaving:
+                    return  # the connection was lost meanwhile, and this with it
                 self._leaving.popleft()
                 await self._stream.send_all(piece)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
@@ -182,10 +187,12 @@ class Link(HalfCloseableStream):
         if self._arrived is None:
             data = bytes(await self._stream.receive_some(MAXIMUM_READ_BYTES if max_bytes is None else max_bytes))
             if self.is_silent:
+                weather.bites["silence"] += 1
                 await trio.sleep_forever()
             now = trio.current_time()
             delay = weather.delay(Way.FROM_VENUE, now)
             if data and now < weather.slow_until:
+                weather.bites["slow"] += 1
                 delay += len(data) / weather.slow_bytes_per_second
             if data and self._cut_after:
                 passed = self._passes(Way.FROM_VENUE, len(data))
@@ -201,7 +208,8 @@ class Link(HalfCloseableStream):
             await trio.sleep_until(due)  # what has arrived is kept if the reader gives up meanwhile
         self._last_arrival = due
         most = len(data) if max_bytes is None else max_bytes
-        if trio.current_time() < weather.split_until:
+        if trio.current_time() < weather.split_until and weather.split_bytes < most:
+            weather.bites["split"] += 1
             most = min(most, weather.split_bytes)
         self._arrived = (due, data[most:]) if len(data) > most else None
         return data[:most]
@@ -228,6 +236,11 @@ class Link(HalfCloseableStream):
         self._network.links.pop(self.number, None)
         await trio.aclose_forcefully(self._stream)
 
+    async def let_go(self) -> None:
+        """Its process is gone: the machine still sends what it had taken, then closes the connection."""
+        self.broken = True
+        await self.aclose()
+
     def fall_silent(self) -> None:
         """Nothing passes any more, either way, and neither side is told."""
         self.is_silent = True
@@ -243,6 +256,7 @@ class Link(HalfCloseableStream):
         self._cut_after[way] = max(0, left - count_bytes)
         if left < count_bytes:
             self._network.cuts += 1
+            self._network.weather.bites["cut"] += 1
         return min(left, count_bytes)
 
 
@@ -261,6 +275,8 @@ class Network:
         self.requests: list[HttpRequest] = []
         self.watch: Callable[[HttpRequest], None] | None = None
         self.is_down = False
+        self.is_dead = False
+        """The process that it belonged to has died: it sends nothing more."""
         self.refused = 0
         """Connections that could not be made."""
         self.cuts = 0
@@ -271,8 +287,9 @@ class Network:
     async def connect(self, host: str, port: int) -> trio.abc.Stream:
         """The seam that a runtime connects through. Raises OSError while there is no way to the venue."""
         await trio.lowlevel.checkpoint()
-        if self.is_down or trio.current_time() < self.weather.unreachable_until:
+        if self.is_down or self.is_dead or trio.current_time() < self.weather.unreachable_until:
             self.refused += 1
+            self.weather.bites["unreachable"] += 1
             raise OSError(f"no route to {host}:{port}")
         self._count += 1
         link = Link(self, self._dial(), self._count)
@@ -293,6 +310,16 @@ class Network:
         """Every connection is lost and none can be made."""
         self.is_down = True
         await self.lose_all()
+
+    def die(self) -> None:
+        """The process has died: nothing that it still tries leaves any more."""
+        self.is_dead = True
+
+    async def let_go(self) -> None:
+        """Clear away the connections of a dead process."""
+        self.is_dead = True
+        for link in list(self.links.values()):
+            await link.let_go()
 
     def come_back(self) -> None:
         self.is_down = False

@@ -101,6 +101,8 @@ class World:
         self.strategy = StrategySettings(strategy=STRATEGY, accounts=(rig.account,)) if strategy is None else strategy
         self.nursery = nursery
         self.disk = MemoryDisk() if disk is None else disk
+        self._commit_seconds = self.disk.latency_seconds
+        self.disk.latency_seconds = self._begin_commit
         self.clock = MachineClock()
         self.weather = Weather()
         self.network = self._new_network()
@@ -123,6 +125,14 @@ class World:
         self.deaths = 0
         self.at_request: list[Callable[[HttpRequest], None]] = []
         """Called with every request in the moment in which it leaves."""
+        self.at_commit: list[Callable[[], None]] = []
+        """Called when a commit begins: what it holds is not durable yet."""
+        self.slow_commit_seconds = 0.0
+        """What every commit takes longer."""
+        self.died = trio.Event()
+        """Set in the moment of death; a new one with the next start."""
+        self.store_failures: list[StoreFailed] = []
+        """Every failure of a store, over all starts."""
         self._runtime: Runtime | None = None
         self._store: MemoryStore | None = None
         self._leave = trio.Event()
@@ -138,7 +148,7 @@ class World:
     async def start(self) -> None:
         """Start a runtime on the disk, and return when it runs (its account may not be Live yet)."""
         self.starts += 1
-        self._leave, self._left = trio.Event(), trio.Event()
+        self._leave, self._left, self.died = trio.Event(), trio.Event(), trio.Event()
         self.network = self._new_network()
         self.ended_with = None
         await self.nursery.start(self._run)
@@ -162,6 +172,7 @@ class World:
         failures: list[Callable[[StoreFailed], None]] = []
 
         def store_failed(failure: StoreFailed) -> None:
+            self.store_failures.append(failure)
             for tell in failures:
                 tell(failure)
 
@@ -190,7 +201,7 @@ class World:
                     started = True
                     await self._leave.wait()
         except (Exception, BaseExceptionGroup) as error:
-            if not self.end_expected:
+            if not (self.end_expected or self.died.is_set()):
                 raise
             self.ended_with = error
             if not started:
@@ -199,11 +210,21 @@ class World:
             self._left.set()
             self._runtime = self._store = None
 
+    def _begin_commit(self) -> float:
+        for told in list(self.at_commit):
+            told()
+        seconds = self._commit_seconds() if callable(self._commit_seconds) else self._commit_seconds
+        return seconds + self.slow_commit_seconds
+
     def _reported(self, report: object) -> None:
+        if self.died.is_set():
+            return  # whatever is left of a dead process fails at its store
         if isinstance(report, ChildTerminated) and report.reason.kind is ExitKind.CRASHED:
             self.crashes.append(f"{report.path}: {report.reason}")
 
     def _dead_letter(self, letter: DeadLetter) -> None:
+        if self.died.is_set():
+            return
         if self._runtime is not None and not self._runtime.system.is_stopping:
             self.letters.append(letter.describe())
         if letter.traceback:
@@ -221,12 +242,16 @@ class World:
 
     def kill_process(self, *, keep: int = 0, torn: bool = False) -> None:
         """The moment of death, from anywhere: nothing more is recorded or sent. `bury` clears away what is left."""
+        if self.died.is_set():
+            return
         self.deaths += 1
+        self.died.set()
+        self.network.die()
         self.disk = self.store.crash(keep=keep, torn=torn)
 
     async def bury(self) -> None:
-        """Clear away a runtime whose store has crashed: nothing of it reaches the venue any more."""
-        await self.network.go_down()
+        """Clear away a runtime whose store has crashed. What was on the wires by then still arrives."""
+        await self.network.let_go()
         self._leave.set()
         await self._left.wait()
         self.ended_with = None
@@ -247,6 +272,11 @@ class World:
     @property
     def is_running(self) -> bool:
         return self._runtime is not None
+
+    @property
+    def is_up(self) -> bool:
+        """Whether a process is there that can die; it may be starting still."""
+        return self._store is not None and not self.died.is_set()
 
     @property
     def runtime(self) -> Runtime:
@@ -473,8 +503,13 @@ class World:
         assert found is not None, f"there is no actor at {path}"
         found.control(Restart("injected"))
 
-    def crash_on(self, kind: type[Event], *, before: bool = False, times: int = 1) -> None:
-        """Crash whichever actor records an event of this kind, right after (or before) it was recorded."""
+    def crash_on(
+        self, kind: type[Event], *, before: bool = False, times: int = 1, told: Callable[[], None] | None = None
+    ) -> None:
+        """Crash whichever actor records an event of this kind, right after (or before) it was recorded.
+
+        `told` is called each time.
+        """
         self.crashes_expected = True
         recorder = self.context.recorder
         record = recorder.record
@@ -484,6 +519,8 @@ class World:
             meant = left[0] > 0 and any(isinstance(event, kind) for event in events)
             if meant:
                 left[0] -= 1
+                if told is not None:
+                    told()
             if meant and before:
                 raise RuntimeError(f"injected before {kind.__name__}")
             lsn = record(*events, cause=cause)
