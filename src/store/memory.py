@@ -149,6 +149,11 @@ class MemoryDisk:
         """Make room, as an operator does who deletes something else: the disk takes so much from now on."""
         self.capacity_bytes = capacity_bytes
 
+    def heal(self) -> None:
+        """Fail no more: no fault waits, and there is room."""
+        self._fault = None
+        self.capacity_bytes = None
+
     def sync(self) -> None:
         """Make everything written so far survive a loss of power."""
         self._synced = len(self.groups)

@@ -92,7 +92,7 @@ async def apply(what: AnyFault, world: World, random: Random) -> Applied:
     elif isinstance(what, ProcessFault):
         _to_process(what, world, applied)
     elif isinstance(what, OutsideAct):
-        await _outside(what, world, random, applied)
+        _outside(what, world, random, applied)
     elif world.rig.supports(what):
         applied.count = world.venue.put_on(what)
     return applied
@@ -429,14 +429,18 @@ async def _kill_again(what: fault.KillInRecovery, world: World, applied: Applied
 # ---- the world outside ------------------------------------------------------------------------------------
 
 
-async def _outside(what: OutsideAct, world: World, random: Random, applied: Applied) -> None:
+async def _trade_by_hand(what: fault.TradeByHand, world: World, applied: Applied) -> None:
+    try:
+        await world.trade_by_hand(what.instrument, what.direction, str(what.price), str(what.quantity))
+    except RuntimeError:
+        return  # the venue did not take it: nothing has happened
+    applied.bite()
+
+
+def _outside(what: OutsideAct, world: World, random: Random, applied: Applied) -> None:
     match what:
         case fault.TradeByHand():
-            try:
-                await world.trade_by_hand(what.instrument, what.direction, str(what.price), str(what.quantity))
-            except RuntimeError:
-                return  # the venue did not take it: so nothing has happened
-            applied.bite()
+            world.nursery.start_soon(_trade_by_hand, what, world, applied)
         case fault.Deposit():
             world.venue.deposit(world.rig.settlement_asset, what.cash)
             applied.bite()

@@ -6,7 +6,7 @@ Numbers and durations of faults of the machine mean what they mean in `venue_fau
 """
 
 from enum import StrEnum
-from typing import Literal, get_args
+from typing import get_args
 
 import msgspec
 
@@ -147,9 +147,12 @@ class DelayMessages(Value, frozen=True, tag="delay_messages"):
 
 
 class TightMailbox(Value, frozen=True, tag="tight_mailbox"):
-    """An actor's bounded lanes hold one message each for a while: what comes meanwhile overflows."""
+    """An actor's bounded lanes hold one message each for a while: what comes meanwhile overflows.
 
-    of: Literal[Role.FILLS, Role.STREAM, Role.FEED, Role.STRATEGY_DESK]
+    The fill log, the stream, the feed and a strategy's desk have bounded lanes; others do not feel it.
+    """
+
+    of: Role
     seconds: float
 
 

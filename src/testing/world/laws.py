@@ -75,8 +75,8 @@ class Guard:
 
     def __init__(self, world: World) -> None:
         self.breaches: list[Breach] = []
-        self.told: dict[tuple[int, IntentId], list[Report]] = {}
-        """Reports by the start of the runtime that told them, counted from 1, and the intent."""
+        self.told: dict[tuple[int, IntentId, int], list[Report]] = {}
+        """Reports by the start of the runtime that told them, counted from 1, the intent, and the ticket's number."""
         self._world = world
         self._seen = 0
         self._terms: dict[ClientOrderId, OrderTerms] = {}
@@ -106,10 +106,13 @@ class Guard:
             if isinstance(entry.event, Event):
                 self._event(entry.event)
 
-    def hear(self, report: Report) -> None:
-        """Judge a report in the moment in which the host reads it. Each start of a runtime numbers anew."""
+    def hear(self, report: Report, ticket: int = 0) -> None:
+        """Judge a report in the moment in which the host reads it. Each start of a runtime numbers anew.
+
+        `ticket` tells the tickets of one intent apart: one that is handed in after its end gets another.
+        """
         self.step()
-        heard = self.told.setdefault((self._world.starts, report.intent_id), [])
+        heard = self.told.setdefault((self._world.starts, report.intent_id, ticket), [])
         comes_first = report.kind is not ReportKind.ACCEPTED or report.number == 1
         if report.number != len(heard) + 1 or not comes_first or (heard and heard[-1].is_last):
             self._breach("reports_in_order", f"after {len(heard)} reports of {report.intent_id} came {report}")
@@ -304,7 +307,7 @@ class Guard:
     def _ends(self) -> None:
         for key in self._accepted.keys() - self._ended.keys():
             self._breach("every_intent_ends", f"intent {key} was accepted and has not ended")
-        for (_, intent_id), reports in self.told.items():
+        for (_, intent_id, _), reports in self.told.items():
             ended = next((found for key, found in self._ended.items() if key[1] == intent_id), None)
             last = reports[-1]
             if ended is None or (last.is_last and (last.outcome, last.filled) != (ended.outcome, ended.filled)):

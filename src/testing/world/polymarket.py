@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from decimal import Decimal
 from typing import assert_never
 
+import httpcore
 import httpx
 import msgspec
 import trio
@@ -188,9 +189,15 @@ class PolymarketSession:
         )
         market = self._market(instrument)
         signed = sign_order(order, market.contract(token), signer)
-        async with httpx.AsyncClient(transport=SeamTransport(self._dial), base_url="http://venue") as client:
+        order_id, why = VenueOrderId(signed.order_hash), ""
+        async with httpx.AsyncClient(
+            transport=SeamTransport(self._dial), base_url="http://venue", timeout=None
+        ) as client:
             login = key_request_headers(signer, chain_id=137, timestamp_seconds=now_seconds, nonce=0)
-            told = (await client.get("/auth/derive-api-key", headers=login)).json()
+            answer = await client.get("/auth/derive-api-key", headers=login)
+            if answer.status_code != httpx.codes.OK:
+                raise RuntimeError(f"the venue refused the stranger: {answer.text}")
+            told = answer.json()
             key = Credentials(api_key=told["apiKey"], secret=told["secret"], passphrase=told["passphrase"])
             body = msgspec.json.encode(
                 {
@@ -218,10 +225,14 @@ class PolymarketSession:
             headers = key.headers(
                 address=signer.address, timestamp_seconds=now_seconds, method="POST", path="/order", body=body
             )
-            response = await client.post("/order", headers=headers, content=body)
-        if response.status_code != httpx.codes.OK:
-            raise RuntimeError(f"the venue did not take the foreign order: {response.text}")
-        return VenueOrderId(response.json()["orderID"])
+            try:
+                why = (await client.post("/order", headers=headers, content=body)).text
+            except (httpx.HTTPError, httpcore.NetworkError, httpcore.ProtocolError) as error:
+                why = repr(error)
+        # Whatever was answered, or not: the venue's books say whether it took the order.
+        if OrderId(order_id) not in self.server.venue.exchange.orders:
+            raise RuntimeError(f"the venue did not take the foreign order: {why}")
+        return order_id
 
     async def _dial(self, host: str, port: int) -> trio.abc.Stream:
         await trio.lowlevel.checkpoint()

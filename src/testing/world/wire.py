@@ -249,6 +249,10 @@ class Link(HalfCloseableStream):
         """Lose the connection as soon as so many more bytes have passed one way."""
         self._cut_after[way] = count_bytes
 
+    def mend(self) -> None:
+        """It is not to be cut any more."""
+        self._cut_after.clear()
+
     def _passes(self, way: Way, count_bytes: int) -> int:
         left = self._cut_after.get(way)
         if left is None:
@@ -320,6 +324,11 @@ class Network:
         self.is_dead = True
         for link in list(self.links.values()):
             await link.let_go()
+
+    def mend(self) -> None:
+        """No connection is to be cut any more. Half-open ones stay what they are."""
+        for link in self.links.values():
+            link.mend()
 
     def come_back(self) -> None:
         self.is_down = False

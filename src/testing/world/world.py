@@ -131,12 +131,15 @@ class World:
         """What every commit takes longer."""
         self.died = trio.Event()
         """Set in the moment of death; a new one with the next start."""
+        self.store_broke = trio.Event()
+        """Set when the store fails; a new one with the next start."""
         self.store_failures: list[StoreFailed] = []
         """Every failure of a store, over all starts."""
         self._runtime: Runtime | None = None
         self._store: MemoryStore | None = None
         self._leave = trio.Event()
-        self._left = trio.Event()
+        self.left = trio.Event()
+        """Set when no runtime runs any more; a new one with the next start."""
         self._codec = journal_schema().codec
         self._read_disk: MemoryDisk | None = None
         self._read: list[Entry] = []
@@ -148,7 +151,7 @@ class World:
     async def start(self) -> None:
         """Start a runtime on the disk, and return when it runs (its account may not be Live yet)."""
         self.starts += 1
-        self._leave, self._left, self.died = trio.Event(), trio.Event(), trio.Event()
+        self._leave, self.left, self.died, self.store_broke = (trio.Event() for _ in range(4))
         self.network = self._new_network()
         self.ended_with = None
         await self.nursery.start(self._run)
@@ -173,6 +176,7 @@ class World:
 
         def store_failed(failure: StoreFailed) -> None:
             self.store_failures.append(failure)
+            self.store_broke.set()
             for tell in failures:
                 tell(failure)
 
@@ -207,7 +211,7 @@ class World:
             if not started:
                 task_status.started()
         finally:
-            self._left.set()
+            self.left.set()
             self._runtime = self._store = None
 
     def _begin_commit(self) -> float:
@@ -233,7 +237,7 @@ class World:
     async def stop(self) -> None:
         """Stop the runtime in order."""
         self._leave.set()
-        await self._left.wait()
+        await self.left.wait()
 
     async def crash(self, *, keep: int = 0, torn: bool = False) -> None:
         """End the runtime as a killed process does: what was not durable is gone, and so are its sockets."""
@@ -253,7 +257,7 @@ class World:
         """Clear away a runtime whose store has crashed. What was on the wires by then still arrives."""
         await self.network.let_go()
         self._leave.set()
-        await self._left.wait()
+        await self.left.wait()
         self.ended_with = None
 
     async def restart(self) -> None:
@@ -267,7 +271,7 @@ class World:
 
     async def ended(self) -> None:
         """Wait until no runtime runs, whatever ended it."""
-        await self._left.wait()
+        await self.left.wait()
 
     @property
     def is_running(self) -> bool:
