@@ -362,9 +362,7 @@ class _Draw:
         return [
             lambda: fault.KillAtCommit(commits=random.randint(1, 30), kept=kept()),
             lambda: fault.KillAtRequest(orders=random.randint(1, 3), kept=kept()),
-            lambda: fault.KillInRecovery(
-                commits=random.randint(1, 12), times=random.choice((1, 1, 2, 4)), kept=kept()
-            ),
+            lambda: fault.KillInRecovery(commits=random.randint(1, 12), times=random.choice((1, 1, 2, 4)), kept=kept()),
             lambda: fault.KillInShutdown(commits=random.randint(1, 3), kept=kept()),
             fault.StopInOrder,
         ]
@@ -395,7 +393,6 @@ class _Draw:
 
 def _world_ns(seconds: float) -> int:
     return EPOCH_MS * 1_000_000 + round(seconds * 1_000) * 1_000_000
-
 
 
 # ---- the full day -----------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import heapq
 import itertools
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from random import Random
 
@@ -91,12 +91,14 @@ def live(plan: Plan) -> Outcome:
         return simulate(lambda: _live(plan), seed=plan.seed)
 
 
+def _drop(_logger: object, _method: str, _event: MutableMapping[str, object]) -> str:
+    raise structlog.DropEvent
+
+
 @contextmanager
 def _unlogged() -> Iterator[None]:
     before, disabled = structlog.get_config(), logging.root.manager.disable
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL + 1), cache_logger_on_first_use=False
-    )
+    structlog.configure(processors=[_drop], cache_logger_on_first_use=False)
     logging.disable(logging.CRITICAL)
     try:
         yield
