@@ -37,11 +37,18 @@ from .toml_table import Bounds, Problem, Report, Table, read_toml, shown
 # ---- what a file becomes ----------------------------------------------------------------------------------
 
 
+CONTROL_SOCKET = "control.sock"
+"""The socket for operators, beside the store's files."""
+WATCHDOG_SECONDS = 5.0
+
+
 class RuntimeConfiguration(Value, frozen=True):
     """The runtime itself. `store` is a path, `map_size_bytes_max` the ceiling to which it may grow (design 5).
 
     `seed` makes the jitter of a run repeatable; None leaves it to chance. `trace` says which messages are journalled,
-    `retention` which entries the journal keeps; None keeps all of them.
+    `retention` which entries the journal keeps; None keeps all of them. `control` is the socket for operators, a path
+    that may be relative to the store; None opens none. A loop that does not come round for `watchdog_seconds` is
+    reported with its stack; None watches nothing.
     """
 
     name: str
@@ -51,6 +58,13 @@ class RuntimeConfiguration(Value, frozen=True):
     seed: int | None = None
     trace: TraceScope = "orders"
     retention: Retention | None = None
+    control: str | None = CONTROL_SOCKET
+    watchdog_seconds: float | None = WATCHDOG_SECONDS
+
+    @property
+    def control_path(self) -> Path | None:
+        """Where the control socket is; None where there is none."""
+        return None if self.control is None else Path(self.store) / self.control
 
 
 class AccountConfiguration(Value, frozen=True):
@@ -134,6 +148,7 @@ _BOUNDS: Mapping[str, Bounds] = {
 }
 
 _ANY = Bounds()
+_WATCHDOG = Bounds(minimum=Decimal("0.1"), maximum=Decimal(3600))
 _SIGNATURE_TYPES = Bounds(minimum=Decimal(0), maximum=Decimal(3))
 """EOA, proxy, Gnosis Safe, deposit wallet (polymarket.md 6.1). There is no default: the wrong one shows no money."""
 _IN_ORDER = (
@@ -193,9 +208,25 @@ def _runtime(table: Table, file: Path) -> RuntimeConfiguration:
         else table.passed("seed", None),
         trace="off" if table.choice("trace", "orders", TRACE_SCOPES) == "off" else "orders",
         retention=_retention(table.table("retention")),
+        control=_control(table, file),
+        watchdog_seconds=_watchdog_seconds(table),
     )
     table.finish()
     return found
+
+
+def _control(table: Table, file: Path) -> str | None:
+    """Where operators reach the runtime: beside the store unless a path is given; None where they cannot."""
+    found = table.text("control", "on", allowed=f'the path of a socket, relative to this file, "on" or "{OFF}"')
+    if found in ON_OFF:
+        return CONTROL_SOCKET if found == "on" else None
+    return str(_beside(file, found))
+
+
+def _watchdog_seconds(table: Table) -> float | None:
+    if table.is_text("watchdog_seconds", OFF):
+        return table.passed("watchdog_seconds", None)
+    return table.number("watchdog_seconds", WATCHDOG_SECONDS, _WATCHDOG)
 
 
 def _retention(table: Table) -> Retention | None:

@@ -10,8 +10,10 @@ For threaded hosts see `tallystick.open`, which runs this in a thread of its own
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from random import Random, SystemRandom
 
 import structlog
@@ -22,12 +24,12 @@ from .actors.context import Connection, Context, Paths, Recorder
 from .actors.host import HostBridge
 from .actors.kernel import (
     ActorSystem,
-    ChildTerminated,
     Clock,
     DeadLetter,
     ExitReason,
     MailboxFull,
     TrioClock,
+    Watchdog,
 )
 from .actors.message_trace import MessageTrace
 from .actors.messages import (
@@ -48,7 +50,11 @@ from .actors.ticket import IntentRejected, Receipt, Ticket
 from .actors.tree import TreeBuilder
 from .collector import seldom_collecting
 from .configuration import Configuration
+from .control.address import listening
+from .control.incidents import Incidents
+from .control.inspection import Inspection
 from .control.operations import Operations, this_operator
+from .control.server import ControlServer, serving
 from .credentials import load_secrets
 from .dialects import make_dialect
 from .model.account import AccountState, Reconciliation
@@ -98,11 +104,12 @@ def build_version() -> str:
 class Runtime:
     """A running runtime, as a host under trio sees it. Made by `open_runtime`."""
 
-    def __init__(self, system: ActorSystem, context: Context, bridge: HostBridge) -> None:
+    def __init__(self, system: ActorSystem, context: Context, bridge: HostBridge, inspection: Inspection) -> None:
         self._system = system
         self._context = context
         self._bridge = bridge
         self.operations = Operations(context)
+        self.inspection = inspection
         self._pending: set[Receipt] = set()
         self._ended: Exception | None = None
 
@@ -313,8 +320,9 @@ async def open_runtime(
 ) -> AsyncIterator[Runtime]:
     """Open the store and start the tree from a configuration; ends in order when the block is left.
 
-    `clock` is called inside the loop. Raises what the store or the credentials raise before anything connects
-    (`StoreUnavailable`, `CredentialsError`), and out of the block `RuntimeGaveUp` or `ClockOff`.
+    `clock` is called inside the loop. Raises what the store, the credentials or the control socket raise before
+    anything connects (`StoreUnavailable`, `CredentialsError`, `ControlUnavailable`), and out of the block
+    `RuntimeGaveUp` or `ClockOff`.
     """
     dialects = {
         account.settings.account: make_dialect(account, load_secrets(account.credentials))
@@ -340,22 +348,31 @@ async def open_runtime(
         build=build_version(),
         now_ns=time.wall_ns,
     )
-    async with (
-        store as journal,
-        start_runtime(
-            journal,
-            name=settings.name,
-            dialects=dialects,
-            accounts={account.settings.account: account.settings for account in configuration.accounts},
-            strategies={strategy.strategy: strategy for strategy in configuration.strategies},
-            clock=time,
-            connect=connect,
-            random=made,
-            failures=failures,
-            trace=settings.trace,
-            retention=settings.retention,
-        ) as runtime,
-    ):
+    async with AsyncExitStack() as stack:
+        journal = await stack.enter_async_context(store)
+        # The store's lock is held from here on, so a socket that an earlier owner left behind may be replaced.
+        control = settings.control_path
+        listener = None if control is None else stack.enter_context(listening(control, Path(settings.store)))
+        runtime = await stack.enter_async_context(
+            start_runtime(
+                journal,
+                name=settings.name,
+                dialects=dialects,
+                accounts={account.settings.account: account.settings for account in configuration.accounts},
+                strategies={strategy.strategy: strategy for strategy in configuration.strategies},
+                clock=time,
+                connect=connect,
+                random=made,
+                failures=failures,
+                trace=settings.trace,
+                retention=settings.retention,
+            )
+        )
+        if settings.watchdog_seconds is not None and clock is TrioClock:
+            # A simulation has no watchdog: there time stands still while anything runs.
+            watchdog = Watchdog(runtime.system, limit_seconds=settings.watchdog_seconds)
+            stack.enter_context(watchdog.watching())
+        await stack.enter_async_context(serving(listener, ControlServer(runtime.operations, runtime.inspection)))
         yield runtime
 
 
@@ -411,7 +428,10 @@ async def start_runtime(
         on_fatal=end_with,
         on_store_failed=lambda _failure: None,
     )
-    runtime = Runtime(system, context, bridge)
+    # Listens from before the first actor starts.
+    incidents = Incidents(system, clock.wall_ns, partial(_alert, context))
+    inspection = Inspection(system, incidents, build=build_version(), now_ns=clock.wall_ns)
+    runtime = Runtime(system, context, bridge, inspection)
     failures.append(lambda failure: _store_failed(runtime, failure))
     tell = _Tell(context)
     messages = MessageTrace(system, recorder) if trace == "orders" else None
@@ -470,14 +490,7 @@ def _store_failed(runtime: Runtime, failure: StoreFailed) -> None:
 
 
 def _watch(system: ActorSystem, context: Context) -> None:
-    """Crashes and lost reports of trading become alerts."""
-
-    def crashed(report: object) -> None:
-        if isinstance(report, ChildTerminated) and not report.reason.is_clean:
-            text = f"{report.supervisor}/{report.child_id} crashed ({report.reason}); it is restarted from the store"
-            _alert(
-                context, AlertKind.ACTOR_CRASHED, f"actor_crashed:{report.child_id}:{context.recorder.now_ns()}", text
-            )
+    """Lost reports of trading become alerts."""
 
     def lost(letter: DeadLetter) -> None:
         if isinstance(letter.message, Submit | ReviewIntent | IntentReviewed):
@@ -489,7 +502,6 @@ def _watch(system: ActorSystem, context: Context) -> None:
             text = f"a report of executions was not processed ({letter.kind}); the next sweep reads them again"
             _alert(context, AlertKind.UNREADABLE_REPORT, f"lost_report:{context.recorder.now_ns()}", text)
 
-    system.events.subscribe(crashed, ChildTerminated)
     system.dead_letters.subscribe(lost)
 
 
@@ -508,7 +520,14 @@ class _Tell:
             alerts.tell(Explain(alert_id=AlertId(f"{kind}:{subject}"), by=by))
 
 
-def _alert(context: Context, kind: AlertKind, alert_id: str, text: str, severity: Severity = Severity.CRITICAL) -> None:
+def _alert(
+    context: Context,
+    kind: AlertKind,
+    alert_id: str,
+    text: str,
+    severity: Severity = Severity.CRITICAL,
+    evidence: tuple[tuple[str, str], ...] = (),
+) -> None:
     alerts = context.find(Paths.ALERTS)
     if alerts is None:
         log.critical(text)
@@ -521,7 +540,7 @@ def _alert(context: Context, kind: AlertKind, alert_id: str, text: str, severity
                 severity=severity,
                 message=text,
                 diagnosis="",
-                evidence=(),
+                evidence=evidence,
                 opened_at_ns=context.recorder.now_ns(),
             )
         )

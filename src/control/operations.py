@@ -101,3 +101,8 @@ class Operations:
             if record is not None and record.started_at_ns >= since_ns:
                 return record
             await trio.sleep(LOOK_SECONDS)
+
+    def state_of(self, account: AccountId) -> str:
+        """How an account stands, in a few words."""
+        entry = self._context.ledger.account(account)
+        return f"{account} is {entry.state}: {entry.reason}" if entry.reason else f"{account} is {entry.state}"

@@ -32,6 +32,8 @@ class AlertKind(StrEnum):
     """Something of the store cannot be read, and what stands in for it was used instead."""
     ARCHIVE_FAILED = "archive_failed"
     ACTOR_CRASHED = "actor_crashed"
+    TASK_HUNG = "task_hung"
+    LOOP_HUNG = "loop_hung"
     HOST_CALLBACK_FAILED = "host_callback_failed"
 
 

@@ -103,6 +103,27 @@ class TestAGoodFile:
     def test_says_what_the_journal_keeps(self, tmp_path: Path, table: str, expected: Retention | None) -> None:
         assert loaded(tmp_path, f"{SMALLEST}\n{table}\n").runtime.retention == expected
 
+    @pytest.mark.parametrize(
+        ("line", "expected"),
+        [
+            ("", "var/main/control.sock"),
+            ('control = "on"', "var/main/control.sock"),
+            ('control = "run/desk.sock"', "run/desk.sock"),
+            ('control = "/run/tallystick/desk.sock"', "/run/tallystick/desk.sock"),
+        ],
+    )
+    def test_the_control_socket_is_beside_the_store_unless_a_path_is_given(
+        self, tmp_path: Path, line: str, expected: str
+    ) -> None:
+        content = SMALLEST.replace('store = "var/main"', f'store = "var/main"\n{line}')
+        assert loaded(tmp_path, content).runtime.control_path == tmp_path / expected
+
+    def test_control_and_watchdog_can_be_switched_off(self, tmp_path: Path) -> None:
+        off = 'store = "var/main"\ncontrol = "off"\nwatchdog_seconds = "off"'
+        runtime = loaded(tmp_path, SMALLEST.replace('store = "var/main"', off)).runtime
+        assert runtime.control_path is None
+        assert runtime.watchdog_seconds is None
+
     def test_every_key_reaches_its_setting(self, tmp_path: Path) -> None:
         found = loaded(
             tmp_path,
@@ -210,7 +231,7 @@ class TestProblems:
                 cadence_seconds = -1
                 """,
             )
-        runtime_keys = "durability, map_size_bytes_max, name, retention, seed, store, trace"
+        runtime_keys = "control, durability, map_size_bytes_max, name, retention, seed, store, trace, watchdog_seconds"
         account = 'accounts."polymarket:main"'
         assert str(caught.value).replace(f"{tmp_path}/tallystick.toml: ", "").splitlines() == [
             "runtime.store: found nothing; allowed is the path of the store's directory, relative to this file",
