@@ -4,7 +4,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tallystick.model.identifiers import AssetId
 from tallystick.model.money import Quantity, SignedQuantity
-from tallystick.model.truth import Absent, BookView, Seen, Truth, Unavailable, View, ViewName, outside
+from tallystick.model.truth import (
+    Absent,
+    BookView,
+    Diagnosis,
+    Seen,
+    Truth,
+    Unavailable,
+    View,
+    ViewName,
+    diagnosis_of,
+    is_vanished,
+    outside,
+)
 
 from .examples import ACCOUNT, plains
 
@@ -123,3 +135,35 @@ def test_a_purchase_and_a_sale_in_flight_at_once_are_not_quiet() -> None:
     assert not book.is_quiet
     # The chain settled the purchase first; without the two amounts this would be called a drift of 10.
     assert truth(book, Absent(), seen("10")).agree is True
+
+
+def diagnosed(book: BookView, venue: View, wallet: View, *, is_position: bool = True) -> Diagnosis:
+    return diagnosis_of(truth(book, venue, wallet), is_position=is_position)
+
+
+def test_a_difference_is_named_by_where_it_is() -> None:
+    unread = Unavailable(since_ns=1, why="no answer")
+    assert diagnosed(held("50"), seen("0"), seen("50")) is Diagnosis.VENUE_VIEW_STALE
+    assert diagnosed(held("50"), seen("50"), seen("40")) is Diagnosis.WALLET_DIFFERS
+    assert diagnosed(held("50"), seen("0"), seen("0")) is Diagnosis.POSITION_VANISHED
+    assert diagnosed(held("50"), seen("0"), Absent()) is Diagnosis.POSITION_VANISHED
+    assert diagnosed(held("50"), seen("0"), unread) is Diagnosis.POSITION_VANISHED
+    assert diagnosed(held("0"), seen("7"), seen("7")) is Diagnosis.POSITION_UNEXPECTED
+    assert diagnosed(held("50"), seen("57"), seen("57")) is Diagnosis.UNEXPLAINED
+
+
+def test_cash_neither_vanishes_nor_appears() -> None:
+    assert diagnosed(held("50"), seen("0"), seen("0"), is_position=False) is Diagnosis.UNEXPLAINED
+    assert diagnosed(held("0"), seen("7"), seen("7"), is_position=False) is Diagnosis.UNEXPLAINED
+
+
+def test_a_position_that_may_still_be_settling_has_not_vanished() -> None:
+    in_flight = BookView(
+        confirmed=SignedQuantity(Decimal(0)),
+        matched=SignedQuantity(Decimal(50)),
+        arriving=Quantity(Decimal(50)),
+    )
+    assert not is_vanished(truth(in_flight, seen("0"), seen("0")))
+    assert is_vanished(truth(held("50"), seen("0"), seen("0")))
+    assert is_vanished(truth(held("-50"), seen("0"), Absent()))
+    assert not is_vanished(truth(held("50"), seen("0"), seen("50")))

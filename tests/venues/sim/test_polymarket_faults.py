@@ -459,3 +459,17 @@ async def test_what_the_operator_gets_wrong_is_told(sim: MemoryClient, path: str
     response = await sim.http.post(path, content=body)
     assert response.status_code == 400
     assert text in response.json()["error"]
+
+
+@simulated
+async def test_a_ghost_settlement_is_told_and_indexed_and_is_not_on_chain(sim: MemoryClient) -> None:
+    ears = await sim.hear_user(sim.alice)
+    await sim.fault("ghost_settlement", count=1)
+    await resting(sim)
+    await fill(sim)
+    await trio.sleep(30)
+    assert statuses(ears) == ["MATCHED", "MINED", "CONFIRMED"]
+    *_, confirmed = (event["transaction_hash"] for event in ears.events("trade"))
+    receipt = await sim.rpc("eth_getTransactionReceipt", confirmed)
+    assert isinstance(receipt, dict)
+    assert receipt["status"] == "0x0"
