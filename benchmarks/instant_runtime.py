@@ -118,8 +118,8 @@ def intent(number: int, expires_at_ns: int) -> Intent:
         strategy=STRATEGY,
         account=ACCOUNT,
         instrument=INSTRUMENT.instrument_id,
-        # Alternating, so that the position stays near zero for ever.
-        side=Side.BUY if number % 2 == 0 else Side.SELL,
+        # None of them is a close: before one of those the venue is asked, which is a round trip of its own.
+        side=Side.BUY,
         quantity=Quantity(Decimal(10)),
         limit_price=Price(Decimal("1.5")),
         expires_at_ns=expires_at_ns,

@@ -90,6 +90,7 @@ class InstantDialect:
         dead_man_switch_seconds=None,
         settles_after_match=False,
         wallet_view=False,
+        oversell_refused=False,
     )
 
     def learn(self, instruments: Sequence[Instrument]) -> None:

@@ -38,10 +38,8 @@ from .actors.messages import (
     CloseLeg,
     Dispose,
     Explain,
-    IntentReviewed,
     LogExecutions,
     Raise,
-    ReviewIntent,
     StoreLost,
     Submit,
 )
@@ -493,7 +491,7 @@ def _watch(system: ActorSystem, context: Context) -> None:
     """Lost reports of trading become alerts."""
 
     def lost(letter: DeadLetter) -> None:
-        if isinstance(letter.message, Submit | ReviewIntent | IntentReviewed):
+        if isinstance(letter.message, Submit):
             # Nobody else will: without this the host would wait for a decision that never comes.
             letter.message.receipt.fail(
                 RuntimeEnded(f"nothing was decided, {letter.receiver} did not handle it: {letter.kind.value}")

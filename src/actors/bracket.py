@@ -16,18 +16,17 @@ from ..model.event import BracketClosing, BracketDecided, IntentEnded
 from ..model.intent import PairIntent
 from .context import Context, TradingActor
 from .kernel import ActorRef, StartIgnored, handles
-from .messages import CloseLeg, Deadline, IntentClosed, LegMoved, TellProgress
+from .messages import CloseLeg, Deadline, LegMoved, TellProgress
 from .work import Work
 
 
 class BracketActor(TradingActor):
     """Decides what a pair became. Its state is the machine's; after a restart the legs tell it where they stand."""
 
-    def __init__(self, context: Context, pair: PairIntent, legs: tuple[Work, Work], owner: ActorRef) -> None:
+    def __init__(self, context: Context, pair: PairIntent, legs: tuple[Work, Work]) -> None:
         super().__init__(context)
         self.pair = pair
         self.works = legs
-        self.owner = owner
         self.legs: tuple[ActorRef, ...] = ()
         self.why_not = ""
         self.state: PairState = Working(
@@ -107,7 +106,6 @@ class BracketActor(TradingActor):
                 reason=self.why_not,
             )
         )
-        self.owner.tell(IntentClosed(intent_id=self.pair.intent_id))
         for leg in self.legs:
             # Not waited for: whoever blocks here would block the loop that is to stop them.
             leg.stop(block=False)

@@ -4,10 +4,10 @@ The ledger and the board are read-only to everyone but their single writers, and
 value, so reading them is reading a fact and never another actor's state.
 """
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from functools import partial
 from typing import Protocol
 
 import structlog
@@ -28,7 +28,7 @@ from .connect import Connect
 from .host import HostBridge
 from .kernel import Actor, ActorRef, ActorSystem
 from .settings import AccountSettings, StrategySettings
-from .ticket import Report
+from .ticket import Draft
 from .work import Work
 
 log = structlog.get_logger("tallystick")
@@ -104,6 +104,7 @@ class Recorder:
         self.bridge = bridge
         self.now_ns = now_ns
         self.approvals = Approvals()
+        self._drafts: deque[tuple[Lsn, list[Draft]]] = deque()
         self.last_cause = 0
         """The message whose handling recorded last: the trace keeps what changed something."""
 
@@ -113,26 +114,38 @@ class Recorder:
         Raises `StoreFailed` where nothing can be recorded any more, and `IllegalTransition` for an event that its
         order's state does not allow: nothing of the group from there on has happened then.
         """
-        if self.journal.failed is not None:
-            raise self.journal.failed
+        journal = self.journal
+        if journal.failed is not None:
+            raise journal.failed
         now = self.now_ns()
         done = 0
-        reports: list[Report] = []
+        drafts: list[Draft] = []
         try:
             for event in events:
                 if isinstance(event, Event):
                     heard = self.bridge.hear(event, now)
                     self.ledger.apply(event, now)
-                    reports += heard
+                    if heard:
+                        drafts += heard
                     if isinstance(event, (OrderSubmitted, SliceWithdrawn)):
                         self.approvals.settle(event.client_order_id)
                 done += 1
         finally:
             self.last_cause = cause
-            lsn = self.journal.append(*events[:done], at_ns=now, cause=cause) if done else self.journal.last_lsn
-            if reports:
-                self.journal.when_durable(lsn, partial(self.bridge.deliver, reports))
+            lsn = journal.append(*events[:done], at_ns=now, cause=cause) if done else journal.last_lsn
+            if drafts:
+                self._drafts.append((lsn, drafts))
+                if len(self._drafts) == 1:
+                    journal.when_durable(lsn, self._deliver)
         return lsn
+
+    def _deliver(self) -> None:
+        """Hand over every report whose event is durable by now: one action a commit, and not one an event."""
+        drafts, journal = self._drafts, self.journal
+        while drafts and drafts[0][0] <= journal.durable_lsn:
+            self.bridge.deliver(drafts.popleft()[1])
+        if drafts:
+            journal.when_durable(drafts[0][0], self._deliver)
 
     def when_durable(self, lsn: Lsn, action: Callable[[], None]) -> None:
         self.journal.when_durable(lsn, action)
@@ -151,7 +164,7 @@ class Starter(Protocol):
     def start_order(self, terms: OrderTerms, *, recovered: bool) -> ActorRef: ...
     def start_leg(self, work: Work, owner: ActorRef) -> ActorRef: ...
     def start_intent(self, work: Work, owner: ActorRef) -> ActorRef: ...
-    def start_bracket(self, pair: PairIntent, legs: tuple[Work, Work], owner: ActorRef) -> ActorRef: ...
+    def start_bracket(self, pair: PairIntent, legs: tuple[Work, Work]) -> ActorRef: ...
 
 
 class Leaving(Exception):
@@ -246,6 +259,7 @@ class TradingActor(Actor):
         self.monotonic: Callable[[], float] = context.system.clock.monotonic
 
     def record(self, *events: Event | AuditRecord) -> Lsn:
+        """Record events as caused by the current message; see `Recorder.record`."""
         return self.context.recorder.record(*events, cause=self.message_id)
 
     def when_durable(self, lsn: Lsn, action: Callable[[], None]) -> None:

@@ -32,6 +32,10 @@ from .kernel import handles
 from .messages import CompareNow, Explain, FillLogged, LogExecutions, OrderMoved, Raise, Sweep
 
 
+HINTS_APART_SECONDS = 1.0
+"""The witness waits longer than this after a hint, so one of them is for all fills of that time."""
+
+
 class StreamDue(Value, frozen=True):
     """By now the stream should have delivered this fill."""
 
@@ -47,6 +51,7 @@ class FillLogActor(TradingActor):
         self.settings = context.accounts[account]
         self.dialect = context.dialects[account]
         self.unheard: dict[FillKey, Fill] = {}
+        self.hint_again_at = float("-inf")
 
     def on_start(self) -> None:
         if self.incarnation > 1:
@@ -131,7 +136,10 @@ class FillLogActor(TradingActor):
             leg.tell(OrderMoved(state=state))
 
     def _tell_witness(self) -> None:
-        self.context.ref(Paths.account(self.account, "witness")).tell(CompareNow(why="hint"))
+        now = self.monotonic()
+        if now >= self.hint_again_at:
+            self.hint_again_at = now + HINTS_APART_SECONDS
+            self.context.ref(Paths.account(self.account, "witness")).tell(CompareNow(why="hint"))
 
     # ---- seen again ---------------------------------------------------------------------------------------
 

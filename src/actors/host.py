@@ -7,7 +7,8 @@ reports, a host that raises is told so by an alert, and neither is felt by the r
 
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from ..model.event import (
     BracketDecided,
@@ -25,72 +26,19 @@ from ..model.fill import Fill
 from ..model.identifiers import IntentId, StrategyName
 from ..model.ledger import IntentKey, Ledger
 from ..model.money import plain
-from .ticket import Report, ReportKind, Ticket
-
-REPORTED = frozenset(
-    {
-        IntentAccepted,
-        OrderSubmitted,
-        OrderDone,
-        SliceWithdrawn,
-        FillRecorded,
-        FillSettled,
-        BracketDecided,
-        StrategyPaused,
-        IntentEnded,
-    }
-)
-"""The events that may make a report; the others need not be asked."""
+from ..model.order import OrderTerms
+from .ticket import Draft, Report, ReportKind, Ticket
 
 
 def reports_of(event: Event, at_ns: int, ledger: Ledger) -> list[Report]:
     """The reports that an event makes, read against the ledger as it was before the event; numbers come later."""
-    match event:
-        case IntentAccepted():
-            intent = event.intent
-            return [_report(ReportKind.ACCEPTED, intent.strategy, intent.intent_id, at_ns, "accepted")]
-        case OrderSubmitted() | OrderDone() | SliceWithdrawn():
-            return _about_order(event, at_ns, ledger)
-        case FillRecorded():
-            execution = event.fill.execution
-            text = (
-                f"{execution.direction} {plain(execution.quantity)} {execution.instrument} "
-                f"at {plain(execution.price)}, {execution.settlement}, seen by {event.fill.source}"
-            )
-            return _about_fill(event.fill, ReportKind.FILL, at_ns, text)
-        case FillSettled():
-            fill = ledger.unsettled.get(event.key)
-            if fill is None or not event.settlement.is_final:
-                return []
-            text = f"trade {event.key.trade_id} is {event.settlement}"
-            return _about_fill(fill, ReportKind.SETTLEMENT, at_ns, text)
-        case BracketDecided():
-            decision = event.decision
-            if not decision.needs_disposition:
-                return []
-            return [
-                Report(
-                    number=0,
-                    kind=ReportKind.DISPOSITION_NEEDED,
-                    strategy=event.strategy,
-                    intent_id=event.intent_id,
-                    at_ns=at_ns,
-                    text=(
-                        f"partial pair at {decision.reason}: long {plain(decision.long_filled)}, "
-                        f"short {plain(decision.short_filled)}; the strategy decides what becomes of it"
-                    ),
-                    filled=(decision.long_filled, decision.short_filled),
-                )
-            ]
-        case StrategyPaused():
-            return [
-                _report(ReportKind.PAUSED, event.strategy, entry.intent.intent_id, at_ns, event.reason)
-                for entry in ledger.active_intents(event.strategy)
-            ]
-        case IntentEnded():
-            return [end_report(event, at_ns)]
-        case _:
-            return []
+    return [draft.written() for draft in drafts_of(event, at_ns, ledger)]
+
+
+def drafts_of(event: Event, at_ns: int, ledger: Ledger) -> list[Draft]:
+    """The same reports, not written yet: with all that they will be written from."""
+    drafter = _DRAFTERS.get(type(event))
+    return [] if drafter is None else drafter(event, at_ns, ledger)
 
 
 def end_report(event: IntentEnded, at_ns: int) -> Report:
@@ -111,12 +59,55 @@ def _report(kind: ReportKind, strategy: StrategyName, intent_id: IntentId, at_ns
     return Report(number=0, kind=kind, strategy=strategy, intent_id=intent_id, at_ns=at_ns, text=text)
 
 
-def _about_order(event: OrderSubmitted | OrderDone | SliceWithdrawn, at_ns: int, ledger: Ledger) -> list[Report]:
+def _accepted(event: IntentAccepted, at_ns: int, _ledger: Ledger) -> list[Draft]:
+    strategy, intent_id = event.intent.strategy, event.intent.intent_id
+    return [Draft(strategy, intent_id, False, _report, (ReportKind.ACCEPTED, strategy, intent_id, at_ns, "accepted"))]
+
+
+def _paused(event: StrategyPaused, at_ns: int, ledger: Ledger) -> list[Draft]:
+    strategy = event.strategy
+    intents = [entry.intent.intent_id for entry in ledger.active_intents(strategy)]
+    return [
+        Draft(strategy, intent_id, False, _report, (ReportKind.PAUSED, strategy, intent_id, at_ns, event.reason))
+        for intent_id in intents
+    ]
+
+
+def _ended(event: IntentEnded, at_ns: int, _ledger: Ledger) -> list[Draft]:
+    return [Draft(event.strategy, event.intent_id, True, end_report, (event, at_ns))]
+
+
+def _decided(event: BracketDecided, at_ns: int, _ledger: Ledger) -> list[Draft]:
+    if not event.decision.needs_disposition:
+        return []
+    return [Draft(event.strategy, event.intent_id, False, _disposition_report, (event, at_ns))]
+
+
+def _disposition_report(event: BracketDecided, at_ns: int) -> Report:
+    decision = event.decision
+    return Report(
+        number=0,
+        kind=ReportKind.DISPOSITION_NEEDED,
+        strategy=event.strategy,
+        intent_id=event.intent_id,
+        at_ns=at_ns,
+        text=(
+            f"partial pair at {decision.reason}: long {plain(decision.long_filled)}, "
+            f"short {plain(decision.short_filled)}; the strategy decides what becomes of it"
+        ),
+        filled=(decision.long_filled, decision.short_filled),
+    )
+
+
+def _about_order(event: OrderSubmitted | OrderDone | SliceWithdrawn, at_ns: int, ledger: Ledger) -> list[Draft]:
     state = ledger.orders.get(event.client_order_id)
     if state is None:
         return []
     terms = state.terms
-    text, outcome = "", ""
+    return [Draft(terms.strategy, terms.intent_id, False, _order_report, (event, terms, at_ns))]
+
+
+def _order_report(event: OrderSubmitted | OrderDone | SliceWithdrawn, terms: OrderTerms, at_ns: int) -> Report:
     match event:
         case OrderSubmitted():
             text, outcome = f"sent: {terms.direction} {plain(terms.quantity)} at {plain(terms.price)}", "sent"
@@ -125,39 +116,80 @@ def _about_order(event: OrderSubmitted | OrderDone | SliceWithdrawn, at_ns: int,
             text = f"order {outcome}: {event.evidence.detail}"
         case SliceWithdrawn():
             text, outcome = f"never sent: {event.reason}", "withdrawn"
-    return [
-        Report(
-            number=0,
-            kind=ReportKind.ORDER,
-            strategy=terms.strategy,
-            intent_id=terms.intent_id,
-            at_ns=at_ns,
-            text=text,
-            client_order_id=terms.client_order_id,
-            leg=terms.leg,
-            quantity=terms.quantity,
-            price=terms.price,
-            outcome=outcome,
-        )
-    ]
+    return Report(
+        number=0,
+        kind=ReportKind.ORDER,
+        strategy=terms.strategy,
+        intent_id=terms.intent_id,
+        at_ns=at_ns,
+        text=text,
+        client_order_id=terms.client_order_id,
+        leg=terms.leg,
+        quantity=terms.quantity,
+        price=terms.price,
+        outcome=outcome,
+    )
 
 
-def _about_fill(fill: Fill, kind: ReportKind, at_ns: int, text: str) -> list[Report]:
+def _filled(event: FillRecorded, at_ns: int, _ledger: Ledger) -> list[Draft]:
+    return _about_fill(event.fill, _fill_report, (event.fill, at_ns))
+
+
+def _settled(event: FillSettled, at_ns: int, ledger: Ledger) -> list[Draft]:
+    fill = ledger.unsettled.get(event.key)
+    if fill is None or not event.settlement.is_final:
+        return []
+    return _about_fill(fill, _settlement_report, (fill, event, at_ns))
+
+
+def _about_fill(fill: Fill, write: Callable[..., Report], facts: tuple[object, ...]) -> list[Draft]:
     if fill.strategy is None or fill.intent_id is None:
         return []
-    return [
-        Report(
-            number=0,
-            kind=kind,
-            strategy=fill.strategy,
-            intent_id=fill.intent_id,
-            at_ns=at_ns,
-            text=text,
-            client_order_id=fill.client_order_id,
-            quantity=fill.execution.quantity,
-            price=fill.execution.price,
-        )
-    ]
+    return [Draft(fill.strategy, fill.intent_id, False, write, facts)]
+
+
+def _fill_report(fill: Fill, at_ns: int) -> Report:
+    execution = fill.execution
+    text = (
+        f"{execution.direction} {plain(execution.quantity)} {execution.instrument} "
+        f"at {plain(execution.price)}, {execution.settlement}, seen by {fill.source}"
+    )
+    return _report_on_fill(fill, ReportKind.FILL, at_ns, text)
+
+
+def _settlement_report(fill: Fill, event: FillSettled, at_ns: int) -> Report:
+    text = f"trade {event.key.trade_id} is {event.settlement}"
+    return _report_on_fill(fill, ReportKind.SETTLEMENT, at_ns, text)
+
+
+def _report_on_fill(fill: Fill, kind: ReportKind, at_ns: int, text: str) -> Report:
+    assert fill.strategy is not None, fill
+    assert fill.intent_id is not None, fill
+    return Report(
+        number=0,
+        kind=kind,
+        strategy=fill.strategy,
+        intent_id=fill.intent_id,
+        at_ns=at_ns,
+        text=text,
+        client_order_id=fill.client_order_id,
+        quantity=fill.execution.quantity,
+        price=fill.execution.price,
+    )
+
+
+_DRAFTERS: Mapping[type[Event], Callable[[Any, int, Ledger], list[Draft]]] = {
+    IntentAccepted: _accepted,
+    OrderSubmitted: _about_order,
+    OrderDone: _about_order,
+    SliceWithdrawn: _about_order,
+    FillRecorded: _filled,
+    FillSettled: _settled,
+    BracketDecided: _decided,
+    StrategyPaused: _paused,
+    IntentEnded: _ended,
+}
+"""The events that may make a report; the others need not be asked."""
 
 
 class HostBridge:
@@ -178,20 +210,22 @@ class HostBridge:
             found = self._tickets[key] = Ticket(strategy, intent_id, self._call)
         return found
 
-    def hear(self, event: Event, at_ns: int) -> list[Report]:
+    def hear(self, event: Event, at_ns: int) -> list[Draft]:
         """The reports of an event that is about to be folded; none while nobody holds a ticket."""
-        return reports_of(event, at_ns, self._ledger) if self._tickets and type(event) in REPORTED else []
+        drafter = _DRAFTERS.get(type(event)) if self._tickets else None
+        return [] if drafter is None else drafter(event, at_ns, self._ledger)
 
-    def deliver(self, reports: list[Report]) -> None:
+    def deliver(self, reports: Iterable[Report | Draft]) -> None:
         """Hand over reports whose events are durable. The terminal one closes the ticket's account here."""
+        tickets = self._tickets
         for report in reports:
             key = (report.strategy, report.intent_id)
-            ticket = self._tickets.get(key)
+            ticket = tickets.get(key)
             if ticket is None:
                 continue
             ticket.deliver(report)
             if report.is_last:
-                del self._tickets[key]
+                del tickets[key]
 
     # ---- the host's thread --------------------------------------------------------------------------------
 

@@ -27,7 +27,6 @@ from .messages import (
     CheckCoverage,
     CloseLeg,
     Deadline,
-    IntentClosed,
     LegMoved,
     OrderMoved,
     OrderRefused,
@@ -46,16 +45,18 @@ REVIEW_AGAIN_SECONDS = 1.0
 class LegActor(TradingActor):
     """One leg of a pair: slices, their coverage, and what they came to."""
 
+    # What most legs never change stands here once, and not in each of them.
+    planned = False
+    closing = False
+    why_not = ""
+    told: LegProgress | None = None
+    held: frozenset[ClientOrderId] = frozenset()
+    lost: frozenset[ClientOrderId] = frozenset()
+
     def __init__(self, context: Context, work: Work, owner: ActorRef) -> None:
         super().__init__(context)
         self.work = work
         self.owner = owner
-        self.planned = False
-        self.closing = False
-        self.why_not = ""
-        self.told: LegProgress | None = None
-        self.held: set[ClientOrderId] = set()
-        self.lost: set[ClientOrderId] = set()
 
     def on_start(self) -> None:
         entry = self.ledger.intents.get(self.work.key)
@@ -78,28 +79,30 @@ class LegActor(TradingActor):
         entry = self.ledger.intents.get(self.work.key)
         if entry is None:
             return []
-        found = [self.ledger.orders[order] for order in entry.orders]
-        return [state for state in found if state.terms.leg == self.work.leg]
+        orders, leg = self.ledger.orders, self.work.leg
+        return [state for order in entry.orders if (state := orders[order]).terms.leg == leg]
 
     def progress(self) -> LegProgress:
         """What the leg should become, has become, and whether anything of it can still change."""
         orders = self._orders()
-        target = sum((state.terms.quantity for state in orders), ZERO) if orders else self.work.quantity
-        filled = ZERO
+        target = filled = ZERO
         ended = self.planned
         for state in orders:
+            target = EXACT.add(target, state.terms.quantity)
             match state:
                 case Done():
-                    filled += state.progress.stands
+                    filled = EXACT.add(filled, state.progress.stands)
                     ended = ended and state.fills_outstanding <= 0
                 case Sent() | Acknowledged():
-                    filled += state.progress.stands
+                    filled = EXACT.add(filled, state.progress.stands)
                     ended = False
                 case Computed():
                     ended = False
                 case Withdrawn():
                     pass
-        return LegProgress(target=Quantity(target), filled=Quantity(filled), ended=ended)
+        return LegProgress(
+            target=Quantity(target) if orders else self.work.quantity, filled=Quantity(filled), ended=ended
+        )
 
     def _tell(self) -> None:
         progress = self.progress()
@@ -197,7 +200,7 @@ class LegActor(TradingActor):
             return
         if message.held and not self.closing:
             # The gate opens again by itself; until then the slice waits, and coverage knows why.
-            self.held.add(message.client_order_id)
+            self.held |= {message.client_order_id}
             self.after(REVIEW_AGAIN_SECONDS, ReviewAgain(client_order_id=message.client_order_id))
             return
         reason = f"{message.gate}: {message.message}"
@@ -207,7 +210,7 @@ class LegActor(TradingActor):
 
     @handles(ReviewAgain)
     def _review_again(self, message: ReviewAgain) -> None:
-        self.held.discard(message.client_order_id)
+        self.held -= {message.client_order_id}
         state = self.ledger.orders.get(message.client_order_id)
         if isinstance(state, Computed) and not self.closing:
             self._review(state.terms)
@@ -234,7 +237,7 @@ class LegActor(TradingActor):
         state = self.ledger.orders.get(order)
         if not isinstance(state, Computed) or order in self.held or order in self.lost:
             return
-        self.lost.add(order)
+        self.lost |= {order}
         alert = self._never_sent(state)
         self.context.ref(Paths.ALERTS).tell(Raise(alert=alert))
         reason = f"slice {order} was computed and never sent ({alert.alert_id})"
@@ -324,8 +327,9 @@ class LegActor(TradingActor):
 class IntentActor(LegActor):
     """A single intent: the one leg is the whole, and its end is the terminal report."""
 
+    ended = False
+
     def on_start(self) -> None:
-        self.ended = False
         wait = max(0.0, (self.work.expires_at_ns - self.now_ns()) / 1e9)
         self.after(wait, Deadline(), key="deadline")
         super().on_start()
@@ -356,5 +360,4 @@ class IntentActor(LegActor):
                 reason=self.why_not,
             )
         )
-        self.owner.tell(IntentClosed(intent_id=self.work.intent_id))
         self.stop()

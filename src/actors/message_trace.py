@@ -1,13 +1,14 @@
 """Keeps the messages on an order's path: a sink of the kernel's trace, and a task that journals what it gathered.
 
-    a message was handled ─▶ take: whose is it? ─▶ rows ─▶ flush, a second later: one event for many rows
+    a message was handled ─▶ take: whose is it? ─▶ rows ─▶ flush, a second or a thousand rows later: one event
 
 A message is kept when it names an intent or an order, or goes to or comes from an actor of one. A message that names
 none and caused one that is kept (the answer to a request, the frame that held a fill) is kept as well, with its own
 causes; so what is not kept is remembered for a little while.
 
 On the path of a message is `take` alone. The flush is armed by the first message that is kept and by nothing else: an
-idle runtime has no timer, and a virtual clock no step, because of it.
+idle runtime has no timer, and a virtual clock no step, because of it. A busy one flushes each thousand rows, so that
+no flush holds up the loop for long.
 """
 
 from collections.abc import Callable, Mapping
@@ -30,14 +31,11 @@ from .messages import (
     CheckCoverage,
     Dispose,
     FillLogged,
-    IntentClosed,
-    IntentReviewed,
     OrderMoved,
     OrderRefused,
     PlaceOrder,
     ReportOrder,
     ReviewAgain,
-    ReviewIntent,
     ReviewOrder,
     Submit,
 )
@@ -69,11 +67,11 @@ NOBODY: Final = Subject("", "", "")
 # ---- whose is it? -----------------------------------------------------------------------------------------
 
 
-def _of_intent(message: Submit | ReviewIntent | IntentReviewed, _ledger: Ledger) -> Subject:
+def _of_intent(message: Submit, _ledger: Ledger) -> Subject:
     return Subject(message.intent.strategy, message.intent.intent_id, "")
 
 
-def _of_intent_id(message: Dispose | IntentClosed, _ledger: Ledger) -> Subject:
+def _of_intent_id(message: Dispose, _ledger: Ledger) -> Subject:
     return Subject("", message.intent_id, "")
 
 
@@ -96,10 +94,7 @@ def _of_fill(message: FillLogged, _ledger: Ledger) -> Subject | None:
 _Finder = Callable[[Any, Ledger], Subject | None]
 _FINDERS: Mapping[type, _Finder] = {
     Submit: _of_intent,
-    ReviewIntent: _of_intent,
-    IntentReviewed: _of_intent,
     Dispose: _of_intent_id,
-    IntentClosed: _of_intent_id,
     OrderRefused: lambda message, ledger: _of_order(message.client_order_id, ledger),
     CancelOrder: lambda message, ledger: _of_order(message.client_order_id, ledger),
     ReviewAgain: lambda message, ledger: _of_order(message.client_order_id, ledger),
@@ -135,6 +130,7 @@ class MessageTrace:
         self._unkept_before: dict[int, Record] = {}
         self._paths: dict[str, Subject | None] = {}
         self._armed = trio.Event()
+        self._full = trio.Event()
         self._lost = 0
 
     # ---- on the path of every message ---------------------------------------------------------------------
@@ -143,32 +139,49 @@ class MessageTrace:
         """The kernel's sink. It is called between two messages of the runtime, so it never raises."""
         try:
             name = record[8]
-            if record[0] != "message" or name in HOUSEKEEPING:
+            if name in HOUSEKEEPING:
                 return
             finder = _FINDERS_BY_NAME.get(name)
-            current = self._system.current
             subject: Subject | None
-            if finder is not None and current is not None and current.id == record[1]:
+            if finder is not None and (current := self._system.current) is not None and current.id == record[1]:
                 subject = finder(current.message, self._recorder.ledger)
             elif name in IF_IT_CHANGED and self._recorder.last_cause != record[1]:
                 subject = None
             else:
-                subject = self._between(record)
+                # Whose a message is by its receiver, or else by its sender.
+                known = self._paths
+                receiver, sender = record[5], record[4]
+                subject = known[receiver] if receiver in known else self._learn(receiver)
+                if subject is None:
+                    subject = known[sender] if sender in known else self._learn(sender)
             if subject is None:
-                self._remember(record)
-            else:
-                cause = record[2]
-                if cause in self._unkept or cause in self._unkept_before:
-                    self._keep_causes(cause)
-                self._keep(record, subject)
+                self._unkept[record[1]] = record
+                if len(self._unkept) >= UNKEPT_MAX:
+                    self._unkept_before, self._unkept = self._unkept, {}
+                return
+            cause = record[2]
+            if cause in self._unkept or cause in self._unkept_before:
+                self._keep_causes(cause)
+            records = self._records
+            waiting = len(records)
+            if (waiting % ROWS_A_BATCH == 0 or waiting >= ROWS_MAX) and not self._has_room():
+                return
+            records.append(record)
+            self._subjects.append(subject)
         except Exception:
             self._system.trace.sink = None
             log.exception("messages are no longer traced: this one could not be read", message=record[8])
 
-    def _remember(self, record: Record) -> None:
-        self._unkept[record[1]] = record
-        if len(self._unkept) >= UNKEPT_MAX:
-            self._unkept_before, self._unkept = self._unkept, {}
+    def _has_room(self) -> bool:
+        """Asked at the first row and each thousandth: wakes the flush, and counts what is lost if it does not come."""
+        waiting = len(self._records)
+        if waiting >= ROWS_MAX:
+            self._lost += 1
+            return False
+        self._armed.set()
+        if waiting:
+            self._full.set()
+        return True
 
     def _between(self, record: Record) -> Subject | None:
         """Whose a message is by its receiver, or else by its sender."""
@@ -199,11 +212,9 @@ class MessageTrace:
         return Subject(strategy, intent if colon else name, "")
 
     def _keep(self, record: Record, subject: Subject) -> None:
-        if len(self._records) >= ROWS_MAX:
-            self._lost += 1
+        waiting = len(self._records)
+        if (waiting % ROWS_A_BATCH == 0 or waiting >= ROWS_MAX) and not self._has_room():
             return
-        if not self._records:
-            self._armed.set()
         self._records.append(record)
         self._subjects.append(subject)
 
@@ -227,7 +238,8 @@ class MessageTrace:
         """Journal what was gathered, a while after the first of it; ends when nothing can be recorded any more."""
         while True:
             await self._armed.wait()
-            await trio.sleep(FLUSH_SECONDS)
+            with trio.move_on_after(FLUSH_SECONDS):
+                await self._full.wait()
             try:
                 self.flush()
             except StoreFailed as failure:
@@ -238,6 +250,7 @@ class MessageTrace:
     def flush(self) -> None:
         """Journal what was gathered. Raises `StoreFailed`."""
         self._armed = trio.Event()
+        self._full = trio.Event()
         records, self._records = self._records, []
         subjects, self._subjects = self._subjects, []
         lost, self._lost = self._lost, 0
@@ -249,23 +262,25 @@ class MessageTrace:
     def _batch(self, records: list[Record], subjects: list[Subject], lost: int) -> MessagesTraced:
         # Records have the system's own clock, which started anywhere; the journal has UTC.
         zero_ns = self._recorder.now_ns() - round(self._system.now() * 1e9)
-        places: dict[str, int] = {"": 0}
-        place = places.setdefault
+        place = _Places({"": 0})
         rows = [
-            TracedRow(
-                message_id,
-                cause_id,
-                place(sender, len(places)),
-                place(receiver, len(places)),
-                incarnation,
-                place(name, len(places)),
-                zero_ns + round(enqueued_at * 1e9),
-                max(0, round((started_at - enqueued_at) * 1e9)),
-                max(0, round((finished_at - started_at) * 1e9)),
-                place(outcome, len(places)),
-                place(subject.strategy, len(places)),
-                place(subject.intent, len(places)),
-                place(subject.order, len(places)),
+            _make_row(
+                TracedRow,
+                (
+                    message_id,
+                    cause_id,
+                    place[sender],
+                    place[receiver],
+                    incarnation,
+                    place[name],
+                    zero_ns + round(enqueued_at * 1e9),
+                    round((started_at - enqueued_at) * 1e9) if started_at > enqueued_at else 0,
+                    round((finished_at - started_at) * 1e9) if finished_at > started_at else 0,
+                    place[outcome],
+                    place[strategy],
+                    place[intent],
+                    place[order],
+                ),
             )
             for (
                 _kind,
@@ -282,6 +297,18 @@ class MessageTrace:
                 finished_at,
                 outcome,
                 _detail,
-            ), subject in zip(records, subjects, strict=True)
+            ), (strategy, intent, order) in zip(records, subjects, strict=True)
         ]
-        return MessagesTraced(texts=tuple(places), rows=tuple(rows), lost=lost)
+        return MessagesTraced(texts=tuple(place), rows=tuple(rows), lost=lost)
+
+
+class _Places(dict[str, int]):
+    """The place of each text, given out in the order in which they are first asked for."""
+
+    def __missing__(self, text: str) -> int:
+        place = self[text] = len(self)
+        return place
+
+
+_make_row = tuple.__new__
+"""A named tuple without the call of its own constructor: a busy second has fifty thousand rows."""

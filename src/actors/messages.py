@@ -18,7 +18,7 @@ from ..model.intent import AnyIntent
 from ..model.operator import Command, Operator
 from ..model.order import OrderState, OrderTerms
 from ..model.report import ExecutionReport, OrderReport, SettlementReport
-from ..model.risk import ApprovedIntent, ApprovedOrder, Refused
+from ..model.risk import ApprovedOrder
 from ..model.truth import Truth
 from ..model.value import Value
 from ..store.port import Lsn
@@ -31,7 +31,7 @@ class Message(Value, frozen=True, gc=True):
     """The base of messages; never changed after it was sent."""
 
 
-# ---- host → strategy → risk → strategy ---------------------------------------------------------------------
+# ---- host → strategy ---------------------------------------------------------------------------------------
 
 
 class Submit(Message, frozen=True):
@@ -41,30 +41,12 @@ class Submit(Message, frozen=True):
     receipt: Receipt
 
 
-class ReviewIntent(Message, frozen=True):
-    intent: AnyIntent
-    receipt: Receipt
-    reply_to: ActorRef
-
-
-class IntentReviewed(Message, frozen=True):
-    intent: AnyIntent
-    receipt: Receipt
-    verdict: ApprovedIntent | Refused
-
-
 class Dispose(Message, frozen=True):
     """The strategy's answer to a partial pair."""
 
     intent_id: IntentId
     choice: str
     note: str
-
-
-class IntentClosed(Message, frozen=True):
-    """An intent or bracket tells its strategy that its terminal report is recorded."""
-
-    intent_id: IntentId
 
 
 # ---- bracket ↔ leg -----------------------------------------------------------------------------------------

@@ -75,29 +75,32 @@ UNAUTHORISED_MAXIMUM = 2
 class OrderActor(TradingActor):
     """One order of one account; starts from the ledger, ends when the venue has nothing more to say about it."""
 
+    # What most orders never change stands here once, and not in each of them.
+    queries = 0
+    off_the_book = False
+    refusals = 0
+    cancels = 0
+    misses = 0
+    query_in_flight = False
+    placed_at = float("-inf")
+    """When the bytes were last handed to the gateway, on the system's clock."""
+    filled_at_venue = Quantity(ZERO)
+    """The most that the venue has told of, by any path: a frame may be ahead of the fills that it speaks of."""
+    place_in_flight = False
+    copies_in_doubt = 0
+    """Copies of the bytes that may have acted: sent, and not answered with a refusal. At zero it is nowhere."""
+    alerted: frozenset[AlertId] = frozenset()
+
     def __init__(self, context: Context, order: ClientOrderId, *, recovered: bool) -> None:
         super().__init__(context)
         self.order = order
         self.recovered = recovered
-        self.queries = 0
-        self.off_the_book = False
-        self.refusals = 0
-        self.cancels = 0
-        self.misses = 0
-        self.query_in_flight = False
-        self.placed_at = float("-inf")
-        """When the bytes were last handed to the gateway, on the system's clock."""
-        self.filled_at_venue = Quantity(ZERO)
-        """The most that the venue has told of, by any path: a frame may be ahead of the fills that it speaks of."""
-        self.place_in_flight = False
-        self.copies_in_doubt = 0
-        """Copies of the bytes that may have acted: sent, and not answered with a refusal. At zero it is nowhere."""
-        self.alerted: set[AlertId] = set()
 
     def on_start(self) -> None:
         state = self.state
-        self.account = self.context.accounts[state.terms.account]
-        self.dialect = self.context.dialects[state.terms.account]
+        account = state.terms.account
+        self.account = self.context.accounts[account]
+        self.dialect = self.context.dialects[account]
         if isinstance(state, (Sent, Acknowledged)):
             # What left before this incarnation, and how it was answered, nobody here knows.
             self.copies_in_doubt = 1
@@ -171,9 +174,11 @@ class OrderActor(TradingActor):
             )
         )
         self._place(prepared.request, lsn)
-        submitted = self.state
-        assert isinstance(submitted, Sent)
-        self._alert_in_time(submitted)
+        settings = self.account.orders
+        if settings.unconfirmed_alert_seconds <= settings.confirm_within_seconds:
+            submitted = self.state
+            assert isinstance(submitted, Sent)
+            self._alert_in_time(submitted)  # otherwise it is early enough once the answer is late
 
     def _place(self, request: Request, after: Lsn) -> None:
         self.placed_at = self.monotonic()
@@ -184,7 +189,7 @@ class OrderActor(TradingActor):
 
     def _exchange(self, request: Request, tag: str, after: Lsn) -> None:
         named = msgspec.structs.replace(request, label=f"{request.label} {self.order}")
-        gateway = self.context.ref(Paths.connection(self.terms.account, "gateway"))
+        gateway = self.context.ref(Paths.connection(self.account.account, "gateway"))
         places = self.order if tag == PLACE else None
         gateway.tell(Exchange(request=named, reply_to=self.actor_ref, tag=tag, after=after, places=places))
 
@@ -193,6 +198,7 @@ class OrderActor(TradingActor):
         state = self.state
         if not isinstance(state, Sent) or state.cancel is not None:
             return
+        self._alert_in_time(state)
         body = self.context.recorder.journal.get(OUTBOX, self.order)
         assert body is not None, f"order {self.order} was submitted without its bytes in the outbox"
         self._place(self.dialect.resend(body), self.context.recorder.journal.last_lsn)
@@ -260,6 +266,7 @@ class OrderActor(TradingActor):
             # There is nothing to ask about: it is nowhere until it is sent again.
             self.cancel_timer(CONFIRM)
             self.cancel_timer(ASK)
+            self._alert_in_time(state)
             wait_seconds = max(outcome.wait_seconds, self.account.orders.query_backoff_seconds_minimum)
             self.after(wait_seconds, Tick(name=RESEND), key=RESEND)
 
@@ -270,7 +277,8 @@ class OrderActor(TradingActor):
         self.cancel_timer(CONFIRM)
         self.cancel_timer(UNCONFIRMED)
         self.queries = 0
-        self._explain(unconfirmed_id(self.order), "the venue answered for the order")
+        if self._may_have_alerts():
+            self._explain(unconfirmed_id(self.order), "the venue answered for the order")
 
     # ---- asking -------------------------------------------------------------------------------------------
 
@@ -372,7 +380,10 @@ class OrderActor(TradingActor):
 
     @handles(FillLogged)
     def _fill_logged(self, _message: FillLogged) -> None:
-        """The fill log has folded it already; what is left is to see whether that ends the order."""
+        """The fill log has folded it already; what is left is to see whether that ends the order.
+
+        While it does not, nothing has changed that a leg counts.
+        """
         state = self.state_or_none
         if state is None:
             self._finish()
@@ -388,7 +399,7 @@ class OrderActor(TradingActor):
                 )
             )
             self._confirmed()
-        if not self._complete_if_filled():
+        if not self._complete_if_filled() and isinstance(state, Done):
             self._tell_leg()
 
     def _complete_if_filled(self) -> bool:
@@ -426,16 +437,17 @@ class OrderActor(TradingActor):
         self._let_go(f"the order has ended: {detail}")
 
     def _let_go(self, why: str) -> None:
-        for key in (CONFIRM, ASK, RESEND, RECANCEL, UNCONFIRMED):
-            self.cancel_timer(key)
         self._tell_leg()
-        for alert_id in (unconfirmed_id(self.order), uncancelled_id(self.order)):
-            self._explain(alert_id, why)
+        if self._may_have_alerts():
+            for alert_id in (unconfirmed_id(self.order), uncancelled_id(self.order)):
+                self._explain(alert_id, why)
         state = self.state_or_none
-        if isinstance(state, Done):
+        if isinstance(state, Done) and state.fills_outstanding > 0:
+            for key in (CONFIRM, ASK, RESEND, RECANCEL, UNCONFIRMED):
+                self.cancel_timer(key)
             self._await_missing_fills(state)
         else:
-            self._finish()
+            self._finish()  # which ends the timers as well
 
     @property
     def state_or_none(self) -> OrderState | None:
@@ -529,14 +541,18 @@ class OrderActor(TradingActor):
         if isinstance(state, Sent):
             waited = self.account.orders.confirm_within_seconds
             self.record(OrderUnconfirmed(client_order_id=self.order, why=f"no answer within {waited} s"))
+            self._alert_in_time(state)
             self._trigger_sweep(SweepTrigger.UNCONFIRMED_ORDER, str(self.order))
         self._ask()
 
     # ---- alerts -------------------------------------------------------------------------------------------
 
+    def _may_have_alerts(self) -> bool:
+        return bool(self.alerted or self.ledger.alerts)
+
     def _explain(self, alert_id: AlertId, by: str) -> None:
         if alert_id in self.alerted or alert_id in self.ledger.alerts:
-            self.alerted.discard(alert_id)
+            self.alerted -= {alert_id}
             self.context.ref(Paths.ALERTS).tell(Explain(alert_id=alert_id, by=by))
 
     def _alert_in_time(self, state: Sent) -> None:
@@ -552,7 +568,7 @@ class OrderActor(TradingActor):
             self._raise(uncancelled(state, self.now_ns()))
 
     def _raise(self, alert: Alert) -> None:
-        self.alerted.add(alert.alert_id)
+        self.alerted |= {alert.alert_id}
         self.context.ref(Paths.ALERTS).tell(Raise(alert=alert))
 
     def _fills_missing(self, state: Sent | Acknowledged | Done) -> None:

@@ -9,20 +9,18 @@ from ..model.event import (
 )
 from ..model.identifiers import StrategyName
 from ..model.intent import AnyIntent, Intent, PairIntent
-from ..model.risk import ApprovedIntent, Refused
+from ..model.risk import Refused
 from ..model.risk_facts import Gate
 from ..model.sizing import pair_quantities
 from ..store.records import INTENT_ENDS, INTENTS, decode_end, intent_digest, intent_row
 from .context import Context, Paths, TradingActor
+from .gates import Gates
 from .host import end_report
 from .kernel import handles
 from .messages import (
     AccountMoved,
     Dispose,
-    IntentClosed,
-    IntentReviewed,
     PauseStrategy,
-    ReviewIntent,
     Submit,
 )
 from .work import Work, legs_of, work_of
@@ -35,6 +33,7 @@ class StrategyDesk(TradingActor):
         super().__init__(context)
         self.strategy = strategy
         self.bridge = context.recorder.bridge
+        self.gates = Gates(context)
 
     def on_start(self) -> None:
         for entry in list(self.ledger.active_intents(self.strategy)):
@@ -62,7 +61,14 @@ class StrategyDesk(TradingActor):
             )
             self._refuse(intent, refusal, message)
             return
-        self.context.ref(Paths.RISK).tell(ReviewIntent(intent=intent, receipt=message.receipt, reply_to=self.actor_ref))
+        verdict = self.gates.review_intent(intent)
+        if isinstance(verdict, Refused):
+            self._refuse(intent, verdict, message)
+            return
+        ticket = self.bridge.ticket(intent.strategy, intent.intent_id)
+        lsn = self.record(IntentAccepted(intent=intent))
+        self.when_durable(lsn, lambda: message.receipt.accept(ticket))
+        self._work(intent)
 
     def _repeated(self, message: Submit, known: bytes) -> None:
         intent = message.intent
@@ -86,24 +92,7 @@ class StrategyDesk(TradingActor):
         if ended is not None:
             self.bridge.deliver([end_report(decode_end(ended), self.now_ns())])
 
-    @handles(IntentReviewed)
-    def _reviewed(self, message: IntentReviewed) -> None:
-        intent = message.intent
-        # Two submissions of one id may be under review at once: the journal decides.
-        known = self.context.recorder.journal.get(INTENTS, intent_row(intent.strategy, intent.intent_id))
-        if known is not None:
-            self._repeated(Submit(intent=intent, receipt=message.receipt), known)
-            return
-        match message.verdict:
-            case Refused() as refusal:
-                self._refuse(intent, refusal, message)
-            case ApprovedIntent():
-                ticket = self.bridge.ticket(intent.strategy, intent.intent_id)
-                lsn = self.record(IntentAccepted(intent=intent))
-                self.when_durable(lsn, lambda: message.receipt.accept(ticket))
-                self._work(intent)
-
-    def _refuse(self, intent: AnyIntent, refusal: Refused, message: Submit | IntentReviewed) -> None:
+    def _refuse(self, intent: AnyIntent, refusal: Refused, message: Submit) -> None:
         lsn = self.record(
             IntentRefused(
                 strategy=self.strategy,
@@ -121,16 +110,12 @@ class StrategyDesk(TradingActor):
             case Intent():
                 self.context.start.start_intent(work_of(intent), self.actor_ref)
             case PairIntent():
-                self.context.start.start_bracket(intent, self._legs(intent), self.actor_ref)
+                self.context.start.start_bracket(intent, self._legs(intent))
 
     def _legs(self, pair: PairIntent) -> tuple[Work, Work]:
         long = self.ledger.instruments[pair.long.instrument]
         short = self.ledger.instruments[pair.short.instrument]
         return legs_of(pair, pair_quantities(pair, long, short))
-
-    @handles(IntentClosed)
-    def _closed(self, _message: IntentClosed) -> None:
-        """The terminal report is recorded; the journal and the bridge have the rest."""
 
     @handles(AccountMoved)
     def _account_moved(self, message: AccountMoved) -> None:

@@ -8,6 +8,7 @@ the host bridge's own, so that host code which raises or blocks hurts nobody but
 import threading
 from collections.abc import Callable, Iterator
 from enum import StrEnum
+from typing import Any, NamedTuple
 
 import msgspec
 import trio
@@ -49,6 +50,21 @@ class Report(Value, frozen=True):
         return self.kind is ReportKind.ENDED
 
 
+class Draft(NamedTuple):
+    """A report that is not written yet. Its texts cost more than all else about it, and many are read by nobody."""
+
+    strategy: StrategyName
+    intent_id: IntentId
+    is_last: bool
+    write: Callable[..., Report]
+    """A pure function of `facts`, which are values: it says the same whenever, and on whichever thread, it is asked."""
+    facts: tuple[Any, ...]
+
+    def written(self) -> Report:
+        """The report, without its number."""
+        return self.write(*self.facts)
+
+
 class IntentRejected(Exception):
     """The intent was refused and nothing will be done; the message names the gate and its numbers."""
 
@@ -70,7 +86,7 @@ class Ticket:
         self.strategy = strategy
         self.intent_id = intent_id
         self._bridge = bridge
-        self._reports: list[Report] = []
+        self._reports: list[Report | Draft] = []
         self._lock = threading.Lock()
         # Both are made by the first who waits: most tickets are read by callbacks, or not at all.
         self._changed: threading.Condition | None = None
@@ -84,19 +100,20 @@ class Ticket:
     def reports(self) -> tuple[Report, ...]:
         """Everything reported so far, in order."""
         with self._lock:
-            return tuple(self._reports)
+            return tuple(self._written(position) for position in range(len(self._reports)))
 
     @property
     def ended(self) -> Report | None:
         """The terminal report, or None while the intent is at work."""
-        reports = self.reports
-        return reports[-1] if reports and reports[-1].is_last else None
+        with self._lock:
+            return self._written(-1) if self._has_ended() else None
 
     def on_report(self, callback: Callable[[Report], None]) -> None:
         """Call `callback` with every report, those so far included, in order, on the host bridge's thread."""
         with self._lock:
             self._callbacks.append(callback)
-            for report in self._reports:
+            for position in range(len(self._reports)):
+                report = self._written(position)
                 self._bridge(lambda report=report: callback(report))  # type: ignore[misc]  # bound per report
 
     def wait(self, timeout: float | None = None) -> Report:
@@ -106,7 +123,7 @@ class Ticket:
                 raise TimeoutError(f"intent {self.intent_id} is still at work after {timeout} s")
             if not self._has_ended():
                 raise TicketClosed(f"the runtime ended while intent {self.intent_id} was at work")
-            return self._reports[-1]
+            return self._written(-1)
 
     def follow(self, timeout: float | None = None) -> Iterator[Report]:
         """Iterate over the reports as they come, until the terminal one. Blocks this thread between them."""
@@ -124,7 +141,7 @@ class Ticket:
                 raise TimeoutError(f"intent {self.intent_id}: no report within {timeout} s")
             if len(self._reports) <= position:
                 raise TicketClosed(f"the runtime ended while intent {self.intent_id} was at work")
-            return self._reports[position]
+            return self._written(position)
 
     def __aiter__(self) -> "Following":
         """The reports as they come, for hosts under trio. It may be left at any report."""
@@ -138,7 +155,8 @@ class Ticket:
             if self._arrived is None:
                 self._arrived = trio.Event()
             await self._arrived.wait()
-        return self._reports[position]
+        with self._lock:
+            return self._written(position)
 
     async def ended_async(self) -> Report:
         """Await the terminal report."""
@@ -149,14 +167,29 @@ class Ticket:
 
     # ---- the runtime's side, on its own loop --------------------------------------------------------------
 
-    def deliver(self, report: Report) -> None:
-        """Number the report and make it visible."""
+    def deliver(self, report: Report | Draft) -> None:
+        """Make the report visible; its place is its number, and a draft is written when it is first read."""
         with self._lock:
-            report = msgspec.structs.replace(report, number=len(self._reports) + 1)
-            self._reports.append(report)
-            for callback in self._callbacks:
-                self._bridge(lambda callback=callback: callback(report))  # type: ignore[misc]  # bound per callback
+            self._reports.append(report if isinstance(report, Draft) else self._numbered(report, len(self._reports)))
+            if self._callbacks:
+                self._tell_callbacks(self._written(-1))
             self._wake()
+
+    def _tell_callbacks(self, report: Report) -> None:
+        for callback in self._callbacks:
+            self._bridge(lambda callback=callback: callback(report))  # type: ignore[misc]  # bound per callback
+
+    def _written(self, position: int) -> Report:
+        """The report at a place (-1: the last one so far). The caller holds the lock."""
+        found = self._reports[position]
+        if isinstance(found, Draft):
+            place = position if position >= 0 else len(self._reports) + position
+            found = self._reports[position] = self._numbered(found.written(), place)
+        return found
+
+    @staticmethod
+    def _numbered(report: Report, place: int) -> Report:
+        return msgspec.structs.replace(report, number=place + 1)
 
     def close(self) -> None:
         """The runtime ends: whoever waits is told so."""

@@ -206,8 +206,8 @@ class TreeBuilder:
     def start_intent(self, work: Work, owner: ActorRef) -> ActorRef:
         return self._work(work, f"{work.intent_id}:{work.leg}", IntentActor, work, owner)
 
-    def start_bracket(self, pair: PairIntent, legs: tuple[Work, Work], owner: ActorRef) -> ActorRef:
-        return self._work(legs[0], str(pair.intent_id), BracketActor, pair, legs, owner)
+    def start_bracket(self, pair: PairIntent, legs: tuple[Work, Work]) -> ActorRef:
+        return self._work(legs[0], str(pair.intent_id), BracketActor, pair, legs)
 
     def _work(self, work: Work, name: str, kind: type[LegActor | BracketActor], *arguments: object) -> ActorRef:
         under = self.context.ref(Paths.strategy(work.strategy, "work"))

@@ -361,19 +361,21 @@ def _position_gates(
     after = EXACT.add(EXACT.add(held, opened), quantity)
     if after <= 0:
         return
-    side = "long" if buys else "short"
-    name = exposure.instrument.instrument_id
-    parts = f"{plain(held)} held + {plain(opened)} open + {plain(quantity)} = {plain(after)} {side} of {name}"
+
+    def parts() -> str:
+        side, name = "long" if buys else "short", exposure.instrument.instrument_id
+        return f"{plain(held)} held + {plain(opened)} open + {plain(quantity)} = {plain(after)} {side} of {name}"
+
     limit = limits.position_quantity_maximum
     if limit is not None and after > limit:
-        raise _Stop(Gate.POSITION_QUANTITY, f"{path}quantity", parts, f"at most {plain(limit)}")
+        raise _Stop(Gate.POSITION_QUANTITY, f"{path}quantity", parts(), f"at most {plain(limit)}")
     if limits.position_notional_maximum is None:
         return
     mid = exposure.market.mid if exposure.market is not None else None
     mark = price if mid is None else max(price, mid)
     notional = notional_of(exposure.instrument, Price(mark), Quantity(after))
     if notional > limits.position_notional_maximum:
-        found = f"{parts}, worth {plain(notional)} at {plain(mark)}"
+        found = f"{parts()}, worth {plain(notional)} at {plain(mark)}"
         allowed = f"at most {plain(limits.position_notional_maximum)}"
         raise _Stop(Gate.POSITION_NOTIONAL, f"{path}quantity", found, allowed)
 

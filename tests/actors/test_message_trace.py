@@ -8,7 +8,7 @@ import trio
 from tallystick.actors import message_trace
 from tallystick.actors.kernel.trace import Record
 from tallystick.actors.message_trace import FLUSH_SECONDS, ROWS_A_BATCH, MessageTrace
-from tallystick.actors.messages import CheckCoverage, IntentClosed
+from tallystick.actors.messages import CheckCoverage, Dispose
 from tallystick.model.event import Event, MessagesTraced
 from tallystick.model.identifiers import ClientOrderId, IntentId
 from tallystick.model.ledger import Ledger
@@ -197,8 +197,9 @@ def test_many_rows_are_several_events() -> None:
 
 def test_a_message_that_cannot_be_read_ends_the_tracing_and_nothing_else() -> None:
     bench = Bench()
-    bench.handled(1, "IntentClosed", receiver="/x", message=IntentClosed(intent_id=IntentId("i1")))
-    bench.handled(2, "IntentClosed", receiver="/x", message=object())
+    told = Dispose(intent_id=IntentId("i1"), choice="keep", note="")
+    bench.handled(1, "Dispose", receiver="/x", message=told)
+    bench.handled(2, "Dispose", receiver="/x", message=object())
     assert bench.system.trace.sink is None
     assert ids(bench.kept()) == [1]
 

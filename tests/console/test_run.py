@@ -87,8 +87,6 @@ class TestAFile:
         assert command.child.returncode == ExitCode.OK, command.log
         sent = [
             "message Submit",
-            "message ReviewIntent",
-            "message IntentReviewed",
             "event intent_accepted",
             "event slice_computed",
             "message ReviewOrder",
@@ -112,7 +110,6 @@ class TestAFile:
             "event fill_recorded",
             "event order_done",
             "event intent_ended",
-            "message IntentClosed",
         ]
         cancelled = [
             "message Deadline",
