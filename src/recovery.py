@@ -15,7 +15,7 @@ import trio
 
 from .model.alert import AlertKind, Severity
 from .model.event import Event
-from .model.ledger import Ledger
+from .model.ledger import Ledger, OtherLedger
 from .store.archive import Archived
 from .store.errors import ArchiveConflict, ArchiveMissing, StateLost, StoreCorrupt, StoreFailed
 from .store.port import Journal, Lsn, Records, Snapshot
@@ -42,11 +42,15 @@ class Tell(Protocol):
 
 
 class Recovered(NamedTuple):
-    """The state of a start: the ledger, the snapshot it began with (0 for none), and what could not be read."""
+    """The state of a start: the ledger, the snapshot it began with (0 for none), and why not with a newer one.
+
+    `damaged` tells bytes that are not as they were written from a snapshot that is merely another build's.
+    """
 
     ledger: Ledger
     snapshot_lsn: Lsn
-    problems: tuple[str, ...]
+    problems: tuple[str, ...] = ()
+    damaged: bool = False
 
 
 def recover(records: Records) -> Recovered:
@@ -57,13 +61,17 @@ def recover(records: Records) -> Recovered:
     """
     found = records.read_snapshots(SNAPSHOT)
     problems = [f"the snapshot {damage}" for damage in found.damaged]
+    damaged = bool(problems)
     ledger, after = Ledger(), Lsn(0)
     for snapshot in found.intact:
         try:
             ledger, after = Ledger.thaw(snapshot.state), snapshot.lsn
             break
+        except OtherLedger as error:
+            problems.append(f"the snapshot as of {snapshot.lsn} is not for this build: {error}")
         except ValueError as error:
             problems.append(f"the snapshot as of {snapshot.lsn} cannot be used: {error}")
+            damaged = True
     if not after and records.first_lsn > 1 and not problems:
         problems.append(f"there is no snapshot, though entries before {records.first_lsn} were archived")
     try:
@@ -78,7 +86,7 @@ def recover(records: Records) -> Recovered:
             f"there is no state to start from: {whys}; and what it would be made of anew cannot be read: {error} "
             f"Nothing was changed and nothing is assumed: bring the archive files back, or a copy of the store."
         ) from error
-    return Recovered(ledger, after, tuple(problems))
+    return Recovered(ledger, after, tuple(problems), damaged)
 
 
 async def keep_snapshots(
@@ -88,12 +96,11 @@ async def keep_snapshots(
     if found.problems:
         text = "; ".join(found.problems)
         start = f"the one as of {found.snapshot_lsn}" if found.snapshot_lsn else "everything since the beginning"
-        tell.alert(
-            AlertKind.STORE_DAMAGED,
-            SNAPSHOT,
-            Severity.CRITICAL,
-            f"{text}. The start used {start} instead, and the state is whole; look at the disk. Now a new one is made",
-        )
+        text = f"{text}. The start used {start} instead, and the state is whole; a new snapshot is being made"
+        if found.damaged:
+            tell.alert(AlertKind.STORE_DAMAGED, SNAPSHOT, Severity.CRITICAL, f"{text}. Look at the disk")
+        else:
+            tell.alert(AlertKind.STORE_DAMAGED, SNAPSHOT, Severity.WARNING, text)
     last = Lsn(0) if found.problems else found.snapshot_lsn
     while journal.failed is None:
         if journal.last_lsn - last >= every_entries or (found.problems and not last):

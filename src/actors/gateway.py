@@ -3,8 +3,8 @@
 Whatever leaves for the private side passes here, and nothing of it leaves before the journal holds its cause and its
 audit record (laws L1, L10). The gateway never repeats a request that may have acted: that is the order's decision.
 When the store has failed, cancels still go out, and what they said goes to the log instead of the audit chain;
-everything else that is private is refused, questions and heartbeats too: without them the venue's dead-man switch cancels what our
-cancels do not reach.
+everything else that is private is refused, questions and heartbeats too: without those the venue's dead-man switch
+cancels what our cancels do not reach.
 """
 
 from collections import deque

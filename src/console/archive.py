@@ -1,18 +1,20 @@
 """`tallystick archive`: move old entries of a stopped store to archive files, or say what would be moved."""
 
+import time
 from pathlib import Path
 from typing import Annotated
 
 import trio
 import typer
 
-from ..actors.kernel import TrioClock
 from ..configuration import RuntimeConfiguration, load_configuration
 from ..model.timestamps import NotATime, parse_rfc3339
 from ..runtime import build_version
 from ..store import Archived, Reader, Retention, open_reader, open_store
 from ..store.archive import file_name
+from ..store.lmdb_store import MAP_SIZE_BYTES_MAX
 from ..store.records import journal_schema
+from ..store.retention import Run
 from .errors import Refusal
 from .exit_codes import ExitCode
 from .output import Screen, View, print_json
@@ -78,32 +80,23 @@ def archive(
     place = store or store_option
     directory = store_path(place)
     runtime = _configured(place)
-    now_ns = TrioClock().wall_ns()
+    now_ns = time.time_ns()
     policy = Retention() if runtime is None else runtime.retention
     if before is not None:
         policy = Retention(keep_days=0, keep_entries=0, whole_files=False)
         now_ns = _time(before)
     if policy is None:
         raise Refusal(ExitCode.USAGE, f"{place} says that nothing is archived; say --before what is to go all the same")
-    with open_reader(directory, journal_schema()) as reader:
-        planned, kept = reader.plan_archive(policy, now_ns=now_ns)
-        if dry_run:
-            files = tuple(
-                FileView(
-                    file=file_name(run.first_lsn, run.last_lsn),
-                    first_lsn=run.first_lsn,
-                    last_lsn=run.last_lsn,
-                    first_at=instant(run.first_at_ns),
-                    last_at=instant(run.last_at_ns),
-                    size_bytes=None,
-                )
-                for run in planned
-            )
-            found = _view(reader, files, kept, dry_run=True, place=directory)
-    if not dry_run:
+    if dry_run:
+        with open_reader(directory, journal_schema()) as reader:
+            runs, kept = reader.plan_archive(policy, now_ns=now_ns)
+            found = _view(reader, tuple(_planned(run) for run in runs), kept, dry_run=True, place=directory)
+    else:
+        with open_reader(directory, journal_schema()):
+            pass  # where there is no store, none is to be made
         moved, kept = trio.run(_archive_all, directory, runtime, policy, now_ns)
         with open_reader(directory, journal_schema()) as reader:
-            found = _view(reader, tuple(_file(known) for known in moved), kept, dry_run=False, place=directory)
+            found = _view(reader, tuple(_moved(known) for known in moved), kept, dry_run=False, place=directory)
     if as_json:
         print_json(found)
     else:
@@ -127,17 +120,31 @@ async def _archive_all(
     directory: Path, runtime: RuntimeConfiguration | None, policy: Retention, now_ns: int
 ) -> tuple[list[Archived], str]:
     """Archive file by file, as the store's owner: where a runtime holds it, this raises `StoreLocked`."""
-    limits = {} if runtime is None else {"map_size_bytes_max": runtime.map_size_bytes_max}
     moved: list[Archived] = []
     async with open_store(
-        directory, journal_schema(), owner="tallystick archive", build=build_version(), **limits
+        directory,
+        journal_schema(),
+        owner="tallystick archive",
+        build=build_version(),
+        map_size_bytes_max=MAP_SIZE_BYTES_MAX if runtime is None else runtime.map_size_bytes_max,
     ) as journal:
         while isinstance(step := await journal.archive_next(policy, now_ns=now_ns), Archived):
             moved.append(step)
     return moved, step
 
 
-def _file(known: Archived) -> FileView:
+def _planned(run: Run) -> FileView:
+    return FileView(
+        file=file_name(run.first_lsn, run.last_lsn),
+        first_lsn=run.first_lsn,
+        last_lsn=run.last_lsn,
+        first_at=instant(run.first_at_ns),
+        last_at=instant(run.last_at_ns),
+        size_bytes=None,
+    )
+
+
+def _moved(known: Archived) -> FileView:
     return FileView(
         file=known.name,
         first_lsn=known.first_lsn,

@@ -1,7 +1,7 @@
 """What every reading command does first: find the store, open it beside its owner, fold its journal."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -13,10 +13,12 @@ from ..model.event import Event, IntentRefused, RuntimeStarted, RuntimeStopped
 from ..model.ledger import IntentKey, Ledger
 from ..model.order import IllegalTransition
 from ..model.position import ContradictorySettlement
-from ..store import Entry, Lsn, Reader, Records, open_reader
+from ..recovery import SNAPSHOT
+from ..store import ArchiveMissing, Entry, Lsn, Reader, Records, open_reader
 from ..store.records import journal_schema
 from .errors import Refusal
 from .exit_codes import ExitCode
+from .text import printable
 
 STORE_VARIABLE = "TALLYSTICK_STORE"
 
@@ -76,20 +78,41 @@ class Folded:
 
 
 def fold(records: Records) -> Folded:
-    """Fold the journal up to its last entry at the call.
+    """Fold the journal up to its last entry at the call, archive files included.
 
-    Raises `Refusal` where it contradicts itself, which a journal of one owner at a time cannot.
+    Where such a file is away, what is live is taken from the newest snapshot, and stderr says what is not shown.
+    Raises `ArchiveMissing` where there is no snapshot either, and `Refusal` where the journal contradicts itself,
+    which a journal of one owner at a time cannot.
     """
-    ledger = Ledger(keep_ended=True)
-    last_lsn, last_at_ns, build, stopped = Lsn(0), None, "", None
+    try:
+        return _fold(records.read(), Ledger(keep_ended=True), Lsn(0))
+    except ArchiveMissing as missing:
+        for snapshot in records.read_snapshots(SNAPSHOT).intact:
+            if snapshot.lsn + 1 < records.first_lsn:
+                continue  # what came after it is in a file as well
+            with suppress(ValueError):  # it is another build's
+                ledger = Ledger.thaw(snapshot.state, keep_ended=True)
+                break
+        else:
+            raise
+        typer.echo(
+            f"tallystick: what ended before LSN {snapshot.lsn} is not shown: {printable(str(missing))}", err=True
+        )
+        return _fold(records.read(records.first_lsn), ledger, snapshot.lsn)
+
+
+def _fold(read: Iterator[Entry], ledger: Ledger, after: Lsn) -> Folded:
+    """Fold entries into a ledger that holds those through `after` already."""
+    last_lsn, last_at_ns, build, stopped = after, None, "", None
     refused: set[IntentKey] = set()
-    for entry in entries(records):
+    for entry in read:
         event = entry.event
         last_lsn, last_at_ns = entry.lsn, entry.at_ns
         if not isinstance(event, Event):
             continue  # audit records and kinds that are declared dropped: no state hangs on them
         try:
-            ledger.apply(event, entry.at_ns)
+            if entry.lsn > after:
+                ledger.apply(event, entry.at_ns)
         except (IllegalTransition, ContradictorySettlement) as error:
             raise Refusal(
                 ExitCode.STORE_CORRUPT,

@@ -182,6 +182,10 @@ _decoder = msgspec.msgpack.Decoder(LedgerState)
 _decode_version = msgspec.msgpack.Decoder(_Version).decode
 
 
+class OtherLedger(ValueError):
+    """A frozen ledger is whole, and of a build that folds in another way."""
+
+
 @cache
 def ledger_version() -> str:
     """What this build means by a ledger: its fold, and the shape of its state.
@@ -629,13 +633,13 @@ class Ledger:
         )
 
     @classmethod
-    def thaw(cls, content: bytes) -> "Ledger":
-        """The ledger that `freeze` wrote. Raises ValueError, which says why, on other bytes and for other builds'."""
+    def thaw(cls, content: bytes, *, keep_ended: bool = False) -> "Ledger":
+        """The ledger that `freeze` wrote. Raises `OtherLedger` for another build's, and ValueError on other bytes."""
         found = _decode_version(content).version
         if found != ledger_version():
-            raise ValueError(f"it was made by a build with another ledger, {found}; this one's is {ledger_version()}")
+            raise OtherLedger(f"it was made by a build with another ledger, {found}; this one's is {ledger_version()}")
         state = _decoder.decode(content)
-        ledger = cls()
+        ledger = cls(keep_ended=keep_ended)
         ledger.instruments = {found.instrument_id: found for found in state.instruments}
         ledger.accounts = dict(state.accounts)
         ledger.strategies = dict(state.strategies)
