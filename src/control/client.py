@@ -2,6 +2,7 @@
 
 import socket
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from ..store.lock import LOCK_FILE, is_held, read_holder
@@ -34,7 +35,8 @@ def ask(path: Path, request: Request, *, timeout_seconds: float) -> Answer:
     with _connected(path) as connection:
         try:
             connection.settimeout(CONNECT_SECONDS)
-            connection.sendall(encode(request))
+            with suppress(BrokenPipeError):  # it may have refused before it had read all; then its answer is there
+                connection.sendall(encode(request))
             line = _read_line(connection, ends_at)
         except TimeoutError:
             raise NoAnswer(

@@ -109,11 +109,7 @@ class ControlServer:
             uid = peer_uid(stream.socket)  # type: ignore[arg-type]  # trio's socket has the same getsockopt
         except (PeerUnknown, OSError) as error:
             return Refused(code=RefusalCode.NOT_ALLOWED, message=f"it is not known who you are: {error}")
-        if not may_control(uid):
-            log.warning("somebody else's user was turned away at the control socket", uid=uid)
-            return Refused(code=RefusalCode.NOT_ALLOWED, message=f"user {uid} may not control this runtime")
-        if self._callers > CALLERS_MAXIMUM:
-            return Refused(code=RefusalCode.BUSY, message=f"{CALLERS_MAXIMUM} callers are served already")
+        # The line is read before anybody is turned away: a socket closed over unread bytes would swallow the answer.
         try:
             with trio.fail_after(READ_SECONDS):
                 line = await _read_line(stream)
@@ -123,6 +119,11 @@ class ControlServer:
             return Refused(code=RefusalCode.BAD_REQUEST, message=str(problem))
         if line is None:
             return None
+        if not may_control(uid):
+            log.warning("somebody else's user was turned away at the control socket", uid=uid)
+            return Refused(code=RefusalCode.NOT_ALLOWED, message=f"user {uid} may not control this runtime")
+        if self._callers > CALLERS_MAXIMUM:
+            return Refused(code=RefusalCode.BUSY, message=f"{CALLERS_MAXIMUM} callers are served already")
         try:
             request = decode_request(line)
         except Unreadable as problem:
