@@ -90,7 +90,7 @@ class ClosingActor(ObservingActor):
         reading = await self.read_wallet((instrument,))
         if not isinstance(reading.page, HoldingsPage):
             return None
-        held = [found.quantity for found in reading.page.holdings if found.asset == instrument]
+        held = [found.quantity for found in reading.page.holdings if found.asset == AssetId(instrument)]
         return held[0] if held else SignedQuantity(ZERO)
 
     @handles(TaskDone)

@@ -32,6 +32,10 @@ def booked(world: World) -> list[TransferBooked]:
     return world.events(TransferBooked)
 
 
+async def booked_more_than(world: World, number: int) -> None:
+    await world.until(lambda: len(booked(world)) > number)
+
+
 @scenario()
 async def test_a_withdrawal_is_booked_once_with_its_evidence_and_pauses_the_strategies(world: World) -> None:
     transaction = withdraw(world)
@@ -40,7 +44,8 @@ async def test_a_withdrawal_is_booked_once_with_its_evidence_and_pauses_the_stra
     assert event.transfer.transaction == transaction
     assert event.transfer.kind is TransferKind.WITHDRAWAL
     (moved,) = event.transfer.movements
-    assert (moved.asset, moved.quantity) == (CASH, -10)
+    assert moved.asset == CASH
+    assert moved.quantity == -10
     assert moved.references
     assert ELSEWHERE.lower() in moved.counterparties[0].lower()
     (alert,) = world.alerts("drift")
@@ -77,13 +82,15 @@ async def test_a_split_and_a_merge_by_hand_change_the_accounts_book_and_no_strat
     await world.until(lambda: booked(world))
     assert booked(world)[0].transfer.kind is TransferKind.SPLIT
     await agree(world)
-    assert (world.held(RAIN_YES), world.held(RAIN_NO), world.held(CASH)) == (40, 40, 960)
+    assert world.held(RAIN_YES) == world.held(RAIN_NO) == 40
+    assert world.held(CASH) == 960
     assert (STRATEGY, RAIN_YES) not in world.ledger.positions
     world.do(actions.Merge(wallet=OWNER, market="rain", amount=Decimal(15)))
     await world.until(lambda: len(booked(world)) == 2)
     assert booked(world)[1].transfer.kind is TransferKind.MERGE
     await agree(world)
-    assert (world.held(RAIN_YES), world.held(RAIN_NO), world.held(CASH)) == (25, 25, 975)
+    assert world.held(RAIN_YES) == world.held(RAIN_NO) == 25
+    assert world.held(CASH) == 975
     assert {alert.diagnosis for alert in world.alerts()} == {"transfer"}
 
 
@@ -149,7 +156,7 @@ async def test_a_transfer_during_downtime_is_booked_by_the_next_start_before_it_
 async def test_a_transfer_is_booked_once_however_often_the_process_dies_around_it(world: World) -> None:
     for number in range(4):
         withdraw(world)
-        await world.until(lambda number=number: len(booked(world)) > number)
+        await booked_more_than(world, number)
         await world.crash_and_restart(keep=number % 2)
         await world.live()
     await agree(world)
