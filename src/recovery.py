@@ -64,6 +64,10 @@ def recover(records: Records) -> Recovered:
     damaged = bool(problems)
     ledger, after = Ledger(), Lsn(0)
     for snapshot in found.intact:
+        if snapshot.lsn > records.last_lsn:
+            problems.append(f"the snapshot as of {snapshot.lsn} is beyond the journal's end at {records.last_lsn}")
+            damaged = True
+            continue
         try:
             ledger, after = Ledger.thaw(snapshot.state), snapshot.lsn
             break

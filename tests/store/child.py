@@ -7,7 +7,8 @@ from functools import partial
 from pathlib import Path
 
 import trio
-from tallystick.store import StoreError, open_store
+import trio.lowlevel
+from tallystick.store import Retention, StoreError, open_store
 
 from tests.store.kit import exchange, filled, make_schema, placed
 
@@ -33,6 +34,28 @@ async def write(directory: Path) -> None:
                 number += 1
                 order = f"o{number}"
                 journal.append(placed(order), filled(order, f"t{number}"), exchange(number), at_ns=number)
+            journal.when_durable(journal.last_lsn, partial(say, journal.last_lsn))
+            await journal.wait_durable(journal.last_lsn)
+
+
+async def archive(directory: Path) -> None:
+    """Append and archive until killed, saying each place only once it is durable."""
+    policy = Retention(keep_days=0, keep_entries=50, entries_per_file=300)
+
+    async def archiving() -> None:
+        while True:
+            await journal.archive_next(policy, now_ns=1 << 62)
+            await trio.lowlevel.checkpoint()
+
+    async with open_store(directory, make_schema()) as journal, trio.open_nursery() as nursery:
+        number: int = journal.last_lsn
+        say(f"open {journal.epoch} {journal.last_lsn} {journal.first_lsn}")
+        nursery.start_soon(archiving)
+        while True:
+            for _ in range(40):
+                number += 1
+                journal.append(placed(f"o{number}"), filled(f"o{number}", f"t{number}"), exchange(number), at_ns=number)
+            journal.put_snapshot("ledger", journal.last_lsn, b"state")
             journal.when_durable(journal.last_lsn, partial(say, journal.last_lsn))
             await journal.wait_durable(journal.last_lsn)
 
@@ -106,6 +129,8 @@ if __name__ == "__main__":
             trio.run(hold, directory)
         case "write":
             trio.run(write, directory)
+        case "archive":
+            trio.run(archive, directory)
         case "fill":
             trio.run(fill, directory, int(sys.argv[3]))
         case "limited":

@@ -372,6 +372,47 @@ async def test_two_snapshots_of_an_entity_are_kept(medium: Medium) -> None:
         assert journal.snapshot("a") == (7, b"s")
 
 
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (lambda data: data[:-1] + bytes([data[-1] ^ 1]), "its bytes do not match their hash"),
+        (lambda data: data[:9] + bytes([data[9] ^ 1]) + data[10:], "its bytes do not match their hash"),
+        (lambda data: data[:60], "it has 6 bytes of the 12 that were written"),
+        (lambda data: data[:20], "it is cut off after 20 bytes"),
+        (lambda data: b"NAPS" + data[4:], "it begins with b'NAPS'"),
+        (lambda data: data[:5] + b"\x02" + data[6:], "it has format 2, this build reads format 1"),
+    ],
+)
+async def test_a_damaged_snapshot_says_what_is_wrong_and_the_older_one_is_used(
+    medium: Medium, spoil: Callable[[bytes], bytes], why: str
+) -> None:
+    async with medium.store() as journal:
+        journal.append(placed("a"), placed("b"), at_ns=0)
+        journal.put_snapshot("e", Lsn(1), b"older state!")
+        journal.put_snapshot("e", Lsn(2), b"newer state!")
+        slots = list(journal.scan("snapshots"))
+        (newest,) = [(key, data) for key, data in slots if b"newer" in data]
+        journal._add_rows([("snapshots", newest[0], spoil(newest[1]))])
+        await journal.wait_written()
+    async with medium.store() as journal:
+        assert journal.snapshot("e") == (1, b"older state!")
+        (found,) = journal.read_snapshots("e").damaged
+        assert why in found
+        journal.put_snapshot("e", Lsn(2), b"made anew")
+        assert journal.read_snapshots("e") == (((2, b"made anew"), (1, b"older state!")), ())
+
+
+async def test_rows_alone_can_be_waited_for(medium: Medium) -> None:
+    async with medium.store() as journal:
+        await journal.wait_written()
+        journal.append(placed("a"), at_ns=0)
+        await journal.wait_durable(Lsn(1))
+        journal.put_snapshot("e", Lsn(1), b"state")
+        assert journal.pending
+        await journal.wait_written()
+        assert not journal.pending
+
+
 async def test_dropped_snapshots_are_gone(medium: Medium) -> None:
     async with medium.store() as journal:
         journal.append(placed("a"), at_ns=0)

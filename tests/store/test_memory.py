@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 import trio
-from tallystick.store import FailureReason, Lsn, MemoryDisk, MemoryStore, StoreFailed, verify
+from tallystick.store import FailureReason, Lsn, MemoryDisk, MemoryStore, Retention, StoreFailed, verify
 from trio.testing import MockClock
 
 from tests.store.kit import exchange, make_schema, placed
@@ -190,3 +190,108 @@ async def test_a_write_under_way_when_the_store_fails_never_arrives_later(autoju
     async with MemoryStore(make_schema(), disk) as again:
         await trio.sleep(5)
         assert (again.last_lsn, sum(1 for _ in again.read())) == (1, 1)
+
+
+# ---- a disk that does not keep up -------------------------------------------------------------------------
+
+
+async def test_a_slow_commit_is_said_and_ends_by_itself(autojump_clock: MockClock) -> None:
+    disk = MemoryDisk()
+    async with MemoryStore(make_schema(), disk) as journal:
+        await journal.wait_durable(journal.append(placed("a"), at_ns=0))
+        assert journal.congestion is None
+        disk.latency_seconds = 6.0
+        lsn = journal.append(placed("b"), at_ns=1)
+        await trio.sleep(1)
+        assert journal.congestion is None
+        await trio.sleep(2)
+        assert journal.congestion == "a commit has taken 3.0 s so far, more than 2 s"
+        await journal.wait_durable(lsn)
+        assert journal.congestion is None
+
+
+async def test_what_gathers_behind_a_commit_is_bounded(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tallystick.store.group.BACKLOG_ENTRIES_MAX", 100)
+    disk = MemoryDisk()
+    async with MemoryStore(make_schema(), disk) as journal:
+        disk.hang()
+        journal.append(placed("a"), at_ns=0)
+        await trio.sleep(0.1)
+        for number in range(101):
+            assert journal.congestion is None
+            journal.append(placed("b"), at_ns=number)
+        assert journal.congestion == "101 entries wait for the disk, at most 100 may"
+        disk.resume()
+        await journal.wait_durable(journal.last_lsn)
+        assert journal.congestion is None
+
+
+async def test_a_disk_that_never_answers_fails_the_store_and_lets_its_owner_leave(autojump_clock: MockClock) -> None:
+    disk = MemoryDisk()
+    failures: list[StoreFailed] = []
+    store = MemoryStore(make_schema(), disk, on_failure=failures.append)
+    await store.start()
+    await store.wait_durable(store.append(placed("a"), at_ns=0))
+    disk.hang()
+    began = trio.current_time()
+    lsn = store.append(placed("b"), at_ns=1)
+    with pytest.raises(StoreFailed, match="the disk does not answer: a commit has not ended within 10 s"):
+        await store.wait_durable(lsn)
+    assert trio.current_time() - began == pytest.approx(10)
+    assert [failure.reason for failure in failures] == [FailureReason.STALLED]
+    assert [entry.lsn for entry in store.read(until=store.durable_lsn)] == [1]
+    await store.close()
+    assert disk.owner is None
+    disk.resume()
+    await trio.sleep(1)
+    async with MemoryStore(make_schema(), disk) as journal:
+        assert journal.last_lsn == 1
+
+
+async def test_commits_one_after_the_other_are_no_stall(autojump_clock: MockClock) -> None:
+    disk = MemoryDisk(latency_seconds=9.0)
+    async with MemoryStore(make_schema(), disk) as journal:
+        for number in range(20):
+            journal.append(placed("a"), at_ns=number)
+            await trio.sleep(4)
+        await journal.wait_durable(journal.last_lsn)
+        assert journal.failed is None
+
+
+async def test_a_full_disk_takes_again_once_there_is_room(autojump_clock: MockClock) -> None:
+    async def fill(journal: MemoryStore) -> None:
+        for number in range(100):
+            await journal.wait_durable(journal.append(placed(f"o{number}"), at_ns=number))
+
+    disk = MemoryDisk(capacity_bytes=600)
+    store = MemoryStore(make_schema(), disk)
+    await store.start()
+    with pytest.raises(StoreFailed, match="the disk is full"):
+        await fill(store)
+    await store.close()
+    disk.free()
+    async with MemoryStore(make_schema(), disk) as journal:
+        assert journal.last_lsn == store.durable_lsn
+        await fill(journal)
+
+
+async def test_the_disk_shows_its_whole_history_from_outside() -> None:
+    disk = MemoryDisk()
+    policy = Retention(keep_days=0, keep_entries=3, entries_per_file=4)
+    async with MemoryStore(make_schema(), disk) as journal:
+        for number in range(20):
+            await journal.wait_durable(journal.append(placed(f"o{number}"), exchange(number), at_ns=number))
+        journal.put_snapshot("e", journal.last_lsn, b"s")
+        await journal.wait_written()
+        before = list(disk.records())
+        assert [lsn for lsn, _ in before] == list(range(1, 41))
+        used = disk.used_bytes
+        while not isinstance(await journal.archive_next(policy, now_ns=1 << 62), str):
+            pass
+        assert disk.first_lsn == 37
+        assert disk.used_bytes < used
+        assert list(disk.records()) == before
+        assert list(disk.records(Lsn(30))) == before[29:]
+        assert list(disk.records(Lsn(39))) == before[38:]

@@ -5,6 +5,7 @@ import random
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,6 +67,39 @@ def test_a_reader_sees_a_consistent_store_while_its_owner_writes_and_the_map_gro
                 assert verify(reader).intact
             assert reader.epoch == 1
             assert reader.owner is not None
+
+
+def test_nothing_is_lost_to_kills_while_entries_move_to_archive_files(tmp_path: Path) -> None:
+    durable = first = 0
+    rng = random.Random(11)
+    for epoch in range(1, 9):
+        with child("archive", tmp_path) as writer:
+            _, opened_epoch, last, first_lsn = line_of(writer).split()
+            assert int(opened_epoch) == epoch
+            assert int(last) >= durable
+            assert int(first_lsn) >= first
+            for _ in range(rng.randrange(3, 30)):
+                durable = int(line_of(writer))
+            time.sleep(rng.random() / 50)
+            writer.send_signal(signal.SIGKILL)
+        with open_reader(tmp_path, make_schema()) as reader:
+            first, last_lsn = reader.first_lsn, reader.last_lsn
+            assert last_lsn >= durable
+            assert [lsn for lsn, _ in reader.raw()] == list(range(1, last_lsn + 1))
+            assert check_rows(reader, make_schema()) == []
+            assert verify(reader).intact
+            assert sum(1 for _ in reader.scan("fills")) >= durable // 3
+    assert first > 301, "it did archive"
+
+
+def test_a_reader_follows_an_owner_that_archives(tmp_path: Path) -> None:
+    with child("archive", tmp_path) as writer:
+        line_of(writer)
+        with open_reader(tmp_path, make_schema()) as reader:
+            while reader.first_lsn < 2_000:
+                last = reader.last_lsn
+                assert [lsn for lsn, _ in reader.raw(until=last)] == list(range(1, last + 1))
+                assert verify(reader).intact
 
 
 def test_nothing_durable_is_lost_to_kills_in_mid_commit(tmp_path: Path) -> None:
