@@ -1,5 +1,6 @@
 """Restarts, crashes, and positions that differ: everything is taken up again, and nothing is invented."""
 
+import contextlib
 import os
 import re
 from decimal import Decimal
@@ -48,9 +49,14 @@ from .kit import asset, bought, busy, live, row, sleep_until_sent, wire_orders, 
 
 async def fourteen_live_and_many_closed(world: World, closed: int) -> None:
     """A book of live orders among everything that has ended already."""
-    many = world.single("closed", quantity=str(5 * closed), price="0.10", child="5", seconds=25)
-    ended = await world.submit(many)
-    assert (await world.end_of(ended)).outcome == "unfilled"
+    each = closed // 10
+    many = [
+        world.single(f"closed{n}", quantity=str(5 * each), price=f"0.{5 + n:02}", child="5", seconds=25)
+        for n in range(10)
+    ]
+    tickets = [await world.submit(intent) for intent in many]
+    for ticket in tickets:
+        assert (await world.end_of(ticket)).outcome == "unfilled"
     for number in range(14):
         await world.submit(world.single(f"live{number}", quantity="6", price=f"0.{20 + number}", seconds=300))
     await sleep_until_sent(world, closed + 14)
@@ -154,7 +160,7 @@ async def test_a_difference_that_stays_is_one_alert_and_no_traffic_of_repair(wor
     await world.until(lambda: not any(alert.state.is_open for alert in world.alerts("drift")), seconds=120)
 
 
-@row(56, settings=without_dead_man, start=False)
+@row(56, settings=without_dead_man, start=False, agrees=False)
 async def test_a_position_older_than_any_history_is_a_baseline_to_which_later_fills_are_added(world: World) -> None:
     """T56: bought 200 days before the first start: an operator adopts what every view shows; nothing is computed."""
     world.crowd.sells(world.instruments[0], "0.44", "30")
@@ -174,14 +180,8 @@ async def test_a_position_older_than_any_history_is_a_baseline_to_which_later_fi
     await bought(world, "20", "later")
     assert world.held(world.instruments[0]) == 50
     assert_only_facts_moved_holdings(world)
-    await world.until(lambda: not differing(world))
-    world.foreign_orders.clear()
-    for order in world.venue.orders()[:1]:
-        world.foreign_orders.add(order.venue_order_id)
-
-
-def differing(world: World) -> list[str]:
-    return [str(asset_) for (_, asset_), truth in world.ledger.truths.items() if truth.agree is False]
+    await world.until(world.is_converged)
+    assert world.wallet(world.instruments[0]) == 50
 
 
 CLOCKS = re.compile(r"\b\w*(?:_ns|watermark)=\d+|\b(?:stamp|stamps|as_of|detail|note)=[^,)]*|'block [^']*'")
@@ -199,7 +199,7 @@ async def test_two_starts_on_the_same_state_write_the_same_journal(world: World)
     await world.submit(world.single("rests", quantity="10", price="0.30", seconds=3_000))
     await sleep_until_sent(world, 2)
     await world.crash()
-    world.crowd.sells(world.instruments[0], "0.30", "4")
+    world.crowd.sells(world.instruments[0], "0.30", "6")
     await world.trade_by_hand(world.instruments[1], Direction.BUY, "0.20", "20")
     await trio.sleep(60)
     copy = world.disk
@@ -214,7 +214,7 @@ async def test_two_starts_on_the_same_state_write_the_same_journal(world: World)
         fresh = [entry.event for entry in world.entries()[known:]]
         runs.append(without_clocks([event for event in fresh if isinstance(event, NAMED)]))
     assert runs[0] == runs[1]
-    assert len(runs[0]) >= 4
+    assert len(runs[0]) >= 2
 
 
 NAMED = (FillRecorded, FillSettled, AlertOpened, SliceComputed, OrderSubmitted, IntentEnded, HoldingAdopted)
@@ -295,10 +295,9 @@ async def test_a_sale_that_filled_in_part_and_is_made_anew_sells_no_more_than_wa
     assert (await world.end_of(second)).filled == (left,)
     await world.until(lambda: not world.ledger.unsettled)
     assert world.held(world.instruments[0]) == 0 == world.wallet(world.instruments[0])
-    with pytest.raises(IntentRejected):
-        third = await world.submit(world.single("exit3", side=Side.SELL, price="0.50", quantity="10"))
-        assert (await world.end_of(third)).outcome == "filled"
-        pytest.fail("sold what was not held")
+    third = await world.submit(world.single("exit3", side=Side.SELL, price="0.50", quantity="10"))
+    assert (await world.end_of(third)).outcome == "not_sent", "nothing is held that could be sold"
+    assert len(wire_orders(world)) == 3
 
 
 @pytest.mark.parametrize("path", ["deadline", "cancel all", "halt", "restart", "crash", "cut"])
@@ -332,11 +331,10 @@ async def test_an_order_of_somebody_else_survives_whatever_we_do_to_ours(world: 
 
 # ---- a kill anywhere --------------------------------------------------------------------------------------
 
-COMMITS = 60
+COMMITS = 40
 """More than the script below makes; a kill at a commit that never comes is a run without one."""
-SAMPLE = (
-    list(range(COMMITS)) if os.environ.get("TALLYSTICK_EVERY_COMMIT") else sorted(Random(62).sample(range(COMMITS), 10))
-)
+EVERY = os.environ.get("TALLYSTICK_EVERY_COMMIT")
+SAMPLE = list(range(COMMITS)) if EVERY else sorted(Random(62).sample(range(COMMITS - 6), 10))
 
 
 class Death:
@@ -361,11 +359,16 @@ class Death:
 
 async def hand_in(world: World, intents: list[AnyIntent]) -> None:
     """What a host does that may be killed as well."""
-    try:
+    with contextlib.suppress(StoreFailed, RuntimeEnded):
         for intent in intents:
             await world.submit(intent)
-    except (StoreFailed, RuntimeEnded):
-        pass
+
+
+async def trade(world: World) -> None:
+    """The venue's side of the day, whether a process runs or not."""
+    await trio.sleep(3)
+    for size in ("8", "12", "100"):
+        world.crowd.sells(world.instruments[0], "0.44", size)
 
 
 @pytest.mark.parametrize("kept", [True, False])
@@ -379,21 +382,19 @@ async def test_a_day_ends_as_the_uninterrupted_one_wherever_the_process_was_kill
         world.single("i1", quantity="20", price="0.45", seconds=20),
         world.pair("p1", seconds=20),
     ]
+    world.nursery.start_soon(trade, world)
     death = Death(world, commit, kept=kept)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(hand_in, world, intents)
-        with trio.move_on_after(6):
+        with trio.move_on_after(25):
             await death.came.wait()
-        if death.came.is_set():
             await world.bury()
             nursery.cancel_scope.cancel()
+    world.disk.latency_seconds = 0.0
     if death.came.is_set():
         await world.start()
-    tickets = [await world.submit(intent) for intent in intents]
     await world.live()
-    await sleep_until_sent(world, 3)
-    for size in ("8", "12", "100"):
-        world.crowd.sells(world.instruments[0], "0.44", size)
+    tickets = [await world.submit(intent) for intent in intents]
     outcomes = [(await world.end_of(ticket)).outcome for ticket in tickets]
     assert outcomes == ["filled", "one_side"]
     await world.until(lambda: not world.ledger.unsettled)
@@ -413,12 +414,10 @@ async def test_a_process_that_dies_again_and_again_while_it_recovers_loses_nothi
     world.crowd.sells(world.instruments[0], "0.44", "20")
     for commit in range(6):
         death = Death(world, commit, kept=commit % 2 == 0)
-        world.end_expected = True
-        await world.start()
+        world.nursery.start_soon(start_and_die, world)
         with trio.move_on_after(5):
             await death.came.wait()
         await world.bury()
-    world.end_expected = False
     world.disk.latency_seconds = 0.0
     await world.start()
     ticket = await world.submit(intent)
@@ -427,3 +426,9 @@ async def test_a_process_that_dies_again_and_again_while_it_recovers_loses_nothi
     assert world.held(world.instruments[0]) == 20
     world.crowd.sells(world.instruments[0], "0.44", "30")
     assert (await world.end_of(ticket)).outcome == "filled"
+
+
+async def start_and_die(world: World) -> None:
+    """A start whose process is killed in the middle of it."""
+    with contextlib.suppress(StoreFailed, RuntimeEnded):
+        await world.start()

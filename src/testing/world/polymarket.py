@@ -195,6 +195,8 @@ class PolymarketSession:
         ) as client:
             login = key_request_headers(signer, chain_id=137, timestamp_seconds=now_seconds, nonce=0)
             answer = await client.get("/auth/derive-api-key", headers=login)
+            if answer.status_code == httpx.codes.BAD_REQUEST:  # nobody has ever logged in with it
+                answer = await client.post("/auth/api-key", headers=login)
             if answer.status_code != httpx.codes.OK:
                 raise RuntimeError(f"the venue refused the stranger: {answer.text}")
             told = answer.json()
