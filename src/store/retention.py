@@ -42,7 +42,7 @@ class Retention(msgspec.Struct, frozen=True, kw_only=True):
     keep_days: float = 30.0
     keep_entries: int = 1_000_000
     entries_per_file: int = 20_000
-    bytes_per_file: int = 8 << 20
+    bytes_per_file: int = 4 << 20
     whole_files: bool = True
 
 
