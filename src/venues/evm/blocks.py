@@ -13,6 +13,8 @@ from .address import HexRefused, hex_bytes32
 from .json_rpc import Call, RpcAnswer, RpcError, RpcMissing, RpcResult, hex_quantity, quantity, text_result
 
 FALLBACK_DEPTH_BLOCKS = 64
+STALLED_SECONDS = 60
+"""A finalized block this far behind the newest one does not follow the chain any more (evm.md section 3.1)."""
 _NANOSECONDS_PER_SECOND = 1_000_000_000
 _TAG_UNSUPPORTED = -32602
 
@@ -133,6 +135,26 @@ def choose_pin(
         finality = f"latest-{FALLBACK_DEPTH_BLOCKS}, the node offers no finalized block"
         return Pin(number=number, finality=finality, head=None, latest=newest)
     return ReadingRefused(why=f"the finalized block could not be read: {_why(final)}", retryable=True)
+
+
+def check_fresh(pin: Pin, now_ns: int) -> ReadingRefused | None:
+    """Refuse a pin of yesterday: what settled since is not in it, and would look like drift.
+
+    Finality may stand still while the chain goes on, and a node may stand still while everybody else goes on. At the
+    fall-back, which is behind by its own depth, only the node is checked.
+    """
+    node_seconds = (now_ns - pin.latest.timestamp_ns) / _NANOSECONDS_PER_SECOND
+    if node_seconds > STALLED_SECONDS:
+        return ReadingRefused(
+            why=f"the node's newest block {pin.latest.number} is {node_seconds:.0f} s old", retryable=True
+        )
+    if pin.head is None:
+        return None
+    behind_seconds = (pin.latest.timestamp_ns - pin.head.timestamp_ns) / _NANOSECONDS_PER_SECOND
+    if behind_seconds > STALLED_SECONDS:
+        why = f"finality has stalled: block {pin.number} is {behind_seconds:.0f} s behind the newest one"
+        return ReadingRefused(why=why, retryable=True)
+    return None
 
 
 def confirm_pin(pin: Pin, block: RpcAnswer) -> Head | ReadingRefused:

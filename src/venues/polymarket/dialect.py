@@ -24,7 +24,7 @@ from ...model.report import (
     Unrecognised,
 )
 from ...model.transfer import LedgerPosition, TransferPage
-from ..evm.blocks import Pin, ReadingRefused
+from ..evm.blocks import Pin, ReadingRefused, check_fresh
 from ..port import (
     Answer,
     CannotExpress,
@@ -448,6 +448,8 @@ class PolymarketDialect:
         if not isinstance(head, Answer) or head.status != 200:
             return unreadable(head)
         pin = wallet.read_head(head.body, chain_id=self._trading.chain_id)
+        if not isinstance(pin, ReadingRefused):
+            pin = check_fresh(pin, head.received_at_ns) or pin
         return Unreadable(why=pin.why, status=head.status) if isinstance(pin, ReadingRefused) else pin
 
     # -- staying alive --------------------------------------------------------------------------------------

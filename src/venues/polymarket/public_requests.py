@@ -105,7 +105,15 @@ def positions(
     query += _joined_conditions(conditions)
     if status is not None:
         query.append(("status", status))
-    return _public("positions", DATA, "/v2/positions", *query, *_paging(limit, cursor), quota=Quota.DATA_POSITIONS)
+    return _public(
+        "positions",
+        DATA,
+        "/v2/positions",
+        *query,
+        *_paging(limit, cursor),
+        quota=Quota.DATA_POSITIONS,
+        recovers=True,
+    )
 
 
 def activity(
@@ -146,6 +154,7 @@ def chain(label: str, body: bytes) -> Request:
         quota=Quota.CHAIN,
         private=False,
         authenticated=False,
+        cancels=True,
     )
 
 
@@ -156,7 +165,14 @@ def deposit_wallet_deployed(wallet: Address) -> Request:
     )
 
 
-def _public(label: str, service: str, path: str, *query: tuple[str, str], quota: Quota = Quota.GENERAL) -> Request:
+def _public(
+    label: str,
+    service: str,
+    path: str,
+    *query: tuple[str, str],
+    quota: Quota = Quota.GENERAL,
+    recovers: bool = False,
+) -> Request:
     return Request(
         label=label,
         service=service,
@@ -166,6 +182,7 @@ def _public(label: str, service: str, path: str, *query: tuple[str, str], quota:
         quota=quota,
         private=False,
         authenticated=False,
+        cancels=recovers,
     )
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tallystick.model.fill import Direction, Execution, Liquidity, Settlement
 from tallystick.model.identifiers import (
     AccountId,
+    AssetId,
     ClientOrderId,
     InstrumentId,
     IntentId,
@@ -22,7 +23,7 @@ from tallystick.model.identifiers import (
 )
 from tallystick.model.instrument import Instrument, InstrumentKind, MarketStatus
 from tallystick.model.intent import Side, TimeInForce
-from tallystick.model.money import Price, Quantity
+from tallystick.model.money import Price, Quantity, SignedQuantity
 from tallystick.model.order import OrderTerms
 from tallystick.model.outcome import CancelConfirmed, PlaceAccepted, PlaceRejected, PlaceRetry
 from tallystick.model.report import (
@@ -31,6 +32,7 @@ from tallystick.model.report import (
     BookSnapshot,
     ExecutionPage,
     ExecutionReport,
+    Holding,
     HoldingsPage,
     InstrumentPage,
     MarketResolved,
@@ -43,6 +45,7 @@ from tallystick.model.report import (
     Unrecognised,
     VenueOrderStatus,
 )
+from tallystick.model.transfer import LedgerPosition
 from tallystick.venues.evm.address import parse_address
 from tallystick.venues.evm.words import dynamic_arrays, uint_word
 from tallystick.venues.polymarket.account import AccountRefused, TradingAccount
@@ -671,6 +674,53 @@ def test_the_wallet_is_read_at_the_finalized_block() -> None:
     assert page.as_of_ns == 1_700_000_000_000_000_000
     assert page.stamp.startswith("block 990 0xabab")
     assert page.stamp.endswith("(finalized)")
+
+
+def aged(number: int, seconds_old: int) -> dict[str, str]:
+    return block(number) | {"timestamp": hex(1_700_000_000 - seconds_old)}
+
+
+def test_a_block_of_yesterday_is_no_view_of_today() -> None:
+    found = dialect()
+    stalled = found.wallet_balances(rpc("0x89", aged(900, 61), aged(1000, 0)), [YES])
+    assert isinstance(stalled, Unreadable)
+    assert "finality has stalled: block 900 is 61 s behind" in stalled.why
+    stuck = found.wallet_balances(rpc("0x89", aged(995, 70), aged(1000, 65)), [YES])
+    assert isinstance(stuck, Unreadable)
+    assert "newest block 1000 is 65 s old" in stuck.why
+    assert isinstance(found.wallet_balances(rpc("0x89", aged(970, 60), aged(1000, 2)), [YES]), Request)
+
+
+def test_transfers_are_asked_from_where_reading_ended_and_only_if_the_chain_went_on() -> None:
+    found = dialect()
+    head = rpc("0x89", block(990), block(1000))
+    position = found.ledger_position(head)
+    assert position == LedgerPosition(number=990, stamp="0x" + "ab" * 32)
+    assert found.list_transfers(head, position) is None
+    request = found.list_transfers(head, LedgerPosition(number=980, stamp="0x"))
+    assert isinstance(request, Request)
+    assert request.service == "rpc"
+    assert isinstance(found.list_transfers(TransportFailure(why="x", sent=True, at_ns=1), position), Unreadable)
+    assert isinstance(found.read_transfers(head, ok(b"busy", 429), position), Unreadable)
+    # Without finalized blocks there is no end of reading that stays what it is.
+    assert found.ledger_position(rpc("0x89", None, block(1000))) is None
+
+
+def test_what_is_held_of_one_instrument_is_asked_by_its_token() -> None:
+    found = dialect()
+    request = found.query_position(YES)
+    assert request is not None
+    assert request.path == "/balance-allowance"
+    assert dict(request.query)["asset_type"] == "CONDITIONAL"
+    assert request.cancels
+    held = found.read_position(ok({"balance": "5000000", "allowances": {}}), YES)
+    assert held == Holding(asset=AssetId(YES), quantity=SignedQuantity(Decimal(5)))
+    assert isinstance(found.read_position(ok(b"busy", 503), YES), Unreadable)
+
+
+def test_executions_of_an_instrument_are_asked_by_market_since_our_part_may_be_in_the_complement() -> None:
+    asked = dict(dialect().list_executions(NOW_NS, None, instrument=YES).query)
+    assert set(asked) == {"market", "after"}
 
 
 def test_a_wallet_that_cannot_be_read_is_unreadable_and_never_empty() -> None:

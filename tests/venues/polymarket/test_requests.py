@@ -202,4 +202,5 @@ def test_only_requests_of_the_account_are_private_and_only_cancels_and_recovery_
     assert all(request.private and request.authenticated for request in itertools.chain(orders, keys))
     assert not any(request.cancels for request in itertools.chain(orders, keys))
     recovery = [requests.cancel(ORDER), requests.order(ORDER), requests.open_orders(), requests.trades()]
+    recovery += [public_requests.positions(EOA), public_requests.chain("wallet", b"[]")]
     assert all(request.cancels for request in recovery)

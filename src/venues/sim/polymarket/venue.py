@@ -41,8 +41,8 @@ from .faults import (
     ChangeHash,
     DustSizes,
     FailSettlement,
-    GhostSettlement,
     Faults,
+    GhostSettlement,
     RetrySettlement,
     StallSettlement,
 )
