@@ -28,6 +28,7 @@ from .connect import SeamTransport
 from .context import Context, Paths, TradingActor, log
 from .kernel import handles
 from .messages import (
+    CredentialsObtained,
     Exchange,
     Exchanged,
     Explain,
@@ -168,6 +169,8 @@ class GatewayActor(TradingActor):
         reply = await self._perform_request(request)
         # Read first: only then the dialect knows which texts of the answer are secret.
         problem = self.dialect.read_log_in(reply)
+        if problem is None:
+            self.context.ref(Paths.connection(self.account, "stream")).tell(CredentialsObtained())
         self._audit_received(request, reply, journal.last_lsn, 0)
         return problem
 

@@ -147,6 +147,10 @@ class Exchanged(Message, frozen=True):
     reply: Reply
 
 
+class CredentialsObtained(Message, frozen=True):
+    """The gateway has logged in: what waited for the account's credentials can use them."""
+
+
 class GatewayReady(Message, frozen=True):
     """The gateway can authenticate and has checked the clock."""
 

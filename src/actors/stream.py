@@ -18,6 +18,7 @@ from ..venues.port import CannotExpress
 from .context import Context, Paths, TradingActor
 from .kernel import handles
 from .messages import (
+    CredentialsObtained,
     Explain,
     FrameArrived,
     LogExecutions,
@@ -31,8 +32,6 @@ from .messages import (
 from .websocket import SessionEnded, reconnect_seconds, session
 
 DOWN = "down"
-LOGIN_SECONDS = 0.1
-"""How often a stream that starts before the login looks again."""
 
 
 class Subscribed(Value, frozen=True):
@@ -54,12 +53,17 @@ class StreamActor(TradingActor):
         self.settings = context.accounts[account]
         self.dialect = context.dialects[account]
         self.down_since_ns: int | None = None
+        self.logged_in = trio.Event()
         self.alerted = False
 
     def on_start(self) -> None:
         self.down_since_ns = self.now_ns()
         self._desk_tell(StreamDown(since_ns=self.down_since_ns, reason="not connected yet"))
         self.start_task(self._run, name="private stream")
+
+    @handles(CredentialsObtained)
+    def _credentials_obtained(self, _message: CredentialsObtained) -> None:
+        self.logged_in.set()
 
     def _desk_tell(self, message: StreamUp | StreamDown) -> None:
         self.context.ref(Paths.account(self.account, "desk")).tell(message)
@@ -70,8 +74,9 @@ class StreamActor(TradingActor):
             try:
                 service, frames = self.dialect.private_stream()
             except CannotExpress:
-                # The gateway has not logged in yet, and goes on trying with a backoff of its own.
-                await trio.sleep(LOGIN_SECONDS)
+                # The gateway has not logged in yet; it goes on trying with a backoff of its own, and tells.
+                await self.logged_in.wait()
+                self.logged_in = trio.Event()
                 continue
             for frame in frames:
                 self._audit(Direction.SENT, frame.redacted.encode())
