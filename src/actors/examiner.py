@@ -44,6 +44,8 @@ class ExaminerActor(ObservingActor):
         """The views first and the history after them: whatever the views show is in the history by then."""
         observed = await self.observe()
         missing, unreadable = await self._missing()
+        # What moved without a trade is booked from the ledger; while that cannot be read, the difference may be it.
+        unreadable = unreadable or observed.ledger_unread
         now = self.now_ns()
         instrument = self.ledger.instruments.get(InstrumentId(message.asset))
         truth = Truth(
