@@ -35,6 +35,7 @@ class HttpConnection:
         self._protocol = h11.Connection(h11.CLIENT)
         self.is_free = True
         """Whether no exchange is under way, and neither side has said that the last one was the end."""
+        self._peer_left = False
 
     @property
     def reusable(self) -> bool:
@@ -69,7 +70,8 @@ class HttpConnection:
             raise httpx.ReadError(_told(error)) from error
         except h11.RemoteProtocolError as error:
             raise httpx.RemoteProtocolError(str(error)) from error
-        if self._protocol.our_state is h11.DONE and self._protocol.their_state is h11.DONE:
+        over = self._protocol.our_state is h11.DONE and self._protocol.their_state is h11.DONE
+        if over and not self._peer_left:
             self._protocol.start_next_cycle()
             self.is_free = True
         return answer
@@ -113,6 +115,7 @@ class HttpConnection:
             event = protocol.next_event()
             if event is h11.NEED_DATA:
                 data = await self._receive(read_seconds)
+                self._peer_left = not data
                 if not data and head is None:
                     raise httpx.RemoteProtocolError("the peer hung up without an answer")
                 protocol.receive_data(data)

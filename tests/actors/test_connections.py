@@ -1,5 +1,6 @@
 """The seam to the network: what it raises tells whether anything can have left, and silence ends a session."""
 
+import gzip
 from collections.abc import Awaitable, Callable
 from itertools import pairwise
 from random import Random
@@ -7,6 +8,9 @@ from random import Random
 import httpx
 import pytest
 import trio
+import trio.testing
+from hypothesis import given
+from hypothesis import strategies as st
 from tallystick.actors.connect import SeamTransport
 from tallystick.actors.settings import StreamSettings
 from tallystick.actors.websocket import SessionEnded, reconnect_seconds, session
@@ -107,6 +111,190 @@ def test_a_peer_that_says_nothing_is_a_timeout_of_reading() -> None:
             nursery.cancel_scope.cancel()
 
     run(main)
+
+
+# ---- one exchange over HTTP -------------------------------------------------------------------------------
+
+
+class Answering:
+    """A peer that says one thing after the other, each after the next request, and remembers what it was asked."""
+
+    def __init__(self, *answers: bytes) -> None:
+        self.asked: list[bytes] = []
+        self._answers = list(answers)
+
+    async def __call__(self, stream: trio.abc.Stream) -> None:
+        while self._answers and (asked := await stream.receive_some()):
+            self.asked.append(bytes(asked))
+            await stream.send_all(self._answers.pop(0))
+        await stream.aclose()
+
+
+def exchange(
+    *answers: bytes,
+    then: Callable[[httpx.AsyncClient, Answering, Wire], Awaitable[None]],
+) -> None:
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            peer = Answering(*answers)
+            wire = Wire(nursery, peer)
+            async with client(wire.connect) as http:
+                await then(http, peer, wire)
+            nursery.cancel_scope.cancel()
+
+    run(main)
+
+
+def test_a_request_leaves_in_one_piece() -> None:
+    async def then(http: httpx.AsyncClient, peer: Answering, wire: Wire) -> None:
+        await http.post("http://venue/order", content=b'{"a":1}')
+        (asked,) = peer.asked
+        assert asked.startswith(b"POST /order HTTP/1.1\r\n")
+        assert asked.endswith(b'\r\n\r\n{"a":1}')
+        assert wire.connections == 1
+
+    exchange(OK, then=then)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\no\r\n1\r\nk\r\n0\r\n\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\n" + OK,
+        b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 22\r\n\r\n" + gzip.compress(b"ok", mtime=0),
+    ],
+    ids=["in chunks", "after an interim answer", "compressed"],
+)
+def test_an_answer_is_read_in_every_form_that_http_has(answer: bytes) -> None:
+    async def then(http: httpx.AsyncClient, peer: Answering, wire: Wire) -> None:
+        assert (await http.get("http://venue/x")).text == "ok"
+        assert (await http.get("http://venue/x")).text == "ok"
+        assert wire.connections == 1
+
+    exchange(answer, answer, then=then)
+
+
+def test_an_answer_that_ends_with_its_connection_is_whole_and_the_connection_is_not_used_again() -> None:
+    async def then(http: httpx.AsyncClient, peer: Answering, wire: Wire) -> None:
+        assert (await http.get("http://venue/x")).text == "ok"
+        assert len(peer.asked) == 1
+        with pytest.raises(httpx.HTTPError):
+            await http.get("http://venue/x")
+        assert wire.connections == 2
+
+    exchange(b"HTTP/1.1 200 OK\r\n\r\nok", then=then)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nok",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nok",
+        b"HTTP/1.1 200 OK\r\ncontent-len",
+        b"no HTTP at all\r\n\r\n",
+        b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n",
+    ],
+    ids=["cut body", "cut chunk", "cut head", "another protocol", "an upgrade that nobody asked for"],
+)
+def test_an_answer_that_is_not_whole_is_none(answer: bytes) -> None:
+    async def then(http: httpx.AsyncClient, peer: Answering, wire: Wire) -> None:
+        with pytest.raises(httpx.RemoteProtocolError):
+            await http.get("http://venue/x")
+        assert len(peer.asked) == 1
+
+    exchange(answer, then=then)
+
+
+@given(cuts=st.lists(st.integers(1, 60), max_size=8), content=st.binary(max_size=60), end=st.integers(0, 200))
+def test_an_answer_cut_anywhere_is_the_same_answer_or_an_error(cuts: list[int], content: bytes, end: int) -> None:
+    whole = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(content) + content
+
+    async def peer(stream: trio.abc.Stream) -> None:
+        await stream.receive_some()
+        said = whole[:end]
+        for cut in cuts:
+            await stream.send_all(said[:cut])
+            said = said[cut:]
+            await trio.lowlevel.checkpoint()
+        await stream.send_all(said)
+        await stream.aclose()
+
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            async with client(Wire(nursery, peer).connect) as http:
+                if end >= len(whole):
+                    assert (await http.get("http://venue/x")).content == content
+                else:
+                    with pytest.raises(httpx.RemoteProtocolError):
+                        await http.get("http://venue/x")
+            nursery.cancel_scope.cancel()
+
+    run(main)
+
+
+def test_a_connection_whose_exchange_was_given_up_is_not_used_again() -> None:
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            peers: list[Peer] = [says_nothing, answers]
+
+            async def peer(stream: trio.abc.Stream) -> None:
+                await peers.pop(0)(stream)
+
+            wire = Wire(nursery, peer)
+            async with client(wire.connect) as http:
+                with trio.move_on_after(1) as scope:
+                    await http.get("http://venue/x")
+                assert scope.cancelled_caught
+                assert (await http.get("http://venue/x")).text == "ok"
+            assert wire.connections == 2
+            nursery.cancel_scope.cancel()
+
+    run(main)
+
+
+def test_as_many_exchanges_as_allowed_are_under_way_and_one_more_waits_its_turn() -> None:
+    async def slow(stream: trio.abc.Stream) -> None:
+        while await stream.receive_some():
+            await trio.sleep(2)
+            await stream.send_all(OK)
+
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            wire = Wire(nursery, slow)
+            transport = SeamTransport(wire.connect, connections_maximum=2)  # type: ignore[arg-type]  # parameters by place
+            ended: list[float] = []
+
+            async def ask() -> None:
+                await transport.handle_async_request(httpx.Request("GET", "http://venue/x"))
+                ended.append(trio.current_time())
+
+            async with trio.open_nursery() as asking:
+                for _ in range(3):
+                    asking.start_soon(ask)
+            assert ended == [2, 2, 4]
+            assert wire.connections == 2
+            impatient = httpx.Request("GET", "http://venue/x", extensions={"timeout": {"pool": 1}})
+            async with trio.open_nursery() as asking:
+                asking.start_soon(ask)
+                asking.start_soon(ask)
+                await trio.testing.wait_all_tasks_blocked()
+                with pytest.raises(httpx.PoolTimeout):
+                    await transport.handle_async_request(impatient)
+            await transport.aclose()
+            nursery.cancel_scope.cancel()
+
+    run(main)
+
+
+def test_what_http_cannot_say_is_refused_before_anything_leaves() -> None:
+    async def then(http: httpx.AsyncClient, peer: Answering, wire: Wire) -> None:
+        with pytest.raises(httpx.LocalProtocolError):
+            await http.get("http://venue/x", headers={"poly-api-key": "a\r\nb: c"})
+        with pytest.raises(httpx.UnsupportedProtocol):
+            await http.get("ftp://venue/x")
+        assert peer.asked == []
+
+    exchange(then=then)
 
 
 # ---- websockets -------------------------------------------------------------------------------------------
