@@ -59,7 +59,7 @@ from .model.account import AccountState, Reconciliation
 from .model.alert import Alert, AlertKind, Severity
 from .model.bracket import CloseReason
 from .model.event import RuntimeStarted, RuntimeStopped
-from .model.identifiers import AccountId, AlertId, CommandId, IntentId, StrategyName
+from .model.identifiers import AccountId, AlertId, ClientOrderId, CommandId, IntentId, StrategyName
 from .model.intake import BadIntent, Problem, read_intent
 from .model.intent import AnyIntent, PairIntent
 from .model.intent_rules import excerpt
@@ -81,6 +81,8 @@ log = structlog.get_logger("tallystick")
 SNAPSHOT_EVERY_EVENTS = 50_000
 SNAPSHOT_CHECK_SECONDS = 60.0
 LIVE_CHECK_SECONDS = 0.05
+WITHDRAW_SECONDS = 5.0
+"""How long an ending runtime waits for the cancels that it sent because nothing could be recorded any more."""
 
 
 class RuntimeGaveUp(Exception):
@@ -109,6 +111,7 @@ class Runtime:
         self.operations = Operations(context)
         self.inspection = inspection
         self._pending: set[Receipt] = set()
+        self._withdrawing: set[ClientOrderId] = set()
         self._ended: Exception | None = None
 
     # ---- intents ------------------------------------------------------------------------------------------
@@ -290,7 +293,15 @@ class Runtime:
         for order, state in list(self.ledger.orders.items()):
             desk = context.find(Paths.account(state.terms.account, "desk"))
             if isinstance(state, (Sent, Acknowledged)) and desk is not None:
+                self._withdrawing.add(order)
                 desk.tell(CancelOrder(client_order_id=order, reason=f"the store has failed: {why}"))
+
+    async def wait_withdrawn(self) -> None:
+        """Wait, but not for ever, until the venue has answered for every order that `withdraw` cancels."""
+        gone = self._context.off_the_book
+        with trio.move_on_after(WITHDRAW_SECONDS, shield=True):
+            while self._withdrawing - gone and not self._system.is_stopping:  # noqa: ASYNC110 - a set tells nobody
+                await trio.sleep(LIVE_CHECK_SECONDS)
 
     def fail_pending(self, error: Exception) -> None:
         """Tell whoever waits for a receipt that none will come."""
@@ -449,7 +460,10 @@ async def start_runtime(
                 nursery.start_soon(_give_up, system, end_with)
                 if messages is not None:
                     nursery.start_soon(messages.run)
-                yield runtime
+                try:
+                    yield runtime
+                finally:
+                    await runtime.wait_withdrawn()
                 nursery.cancel_scope.cancel()
         if fatal:
             reason = str(fatal[0])

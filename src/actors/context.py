@@ -26,7 +26,7 @@ from ..store.port import Journal, Lsn
 from ..venues.port import Dialect
 from .connect import Connect
 from .host import HostBridge
-from .kernel import Actor, ActorRef, ActorSystem
+from .kernel import Actor, ActorRef, ActorSystem, TaskCrashed
 from .settings import AccountSettings, StrategySettings
 from .ticket import Draft
 from .work import Work
@@ -190,6 +190,8 @@ class Context:
     quotes: dict[InstrumentId, Quote] = field(default_factory=dict)
     """The market board; the feeds are its only writers."""
     connections: dict[AccountId, Connection] = field(default_factory=dict)
+    off_the_book: set[ClientOrderId] = field(default_factory=set)
+    """Orders whose cancel the venue answered when nothing could be recorded any more; the orders are its writers."""
 
     @property
     def ledger(self) -> Ledger:
@@ -268,6 +270,8 @@ class TradingActor(Actor):
     def absorbs(self, error: Exception, message: object) -> bool:
         if isinstance(error, Leaving):
             return True  # as if the process had ended right here: the next start takes it up from the store
+        if isinstance(error, TaskCrashed) and isinstance(error.__cause__, StoreFailed):
+            error = error.__cause__  # a task of the actor's: it has ended, and the actor goes on without it
         if not isinstance(error, StoreFailed):
             return False
         self.context.on_store_failed(error)

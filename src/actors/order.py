@@ -496,6 +496,8 @@ class OrderActor(TradingActor):
             case _:
                 # Off the book or filled: either way the venue's order state says how much was executed.
                 self.off_the_book = True
+                if self.context.recorder.journal.failed is not None:
+                    self.context.off_the_book.add(self.order)
                 self.cancel_timer(RECANCEL)
                 self.record(CancelAnswered(client_order_id=self.order, outcome=outcome))
                 self._complete_if_filled()

@@ -14,6 +14,7 @@ from ..model.report import Alive, ExecutionReport, OrderReport, SettlementReport
 from ..model.timestamps import rfc3339
 from ..model.value import Value
 from ..store.audit import AuditRecord, Direction
+from ..store.port import Lsn
 from ..venues.port import CannotExpress
 from .context import Context, Paths, TradingActor
 from .kernel import handles
@@ -78,8 +79,9 @@ class StreamActor(TradingActor):
                 await self.logged_in.wait()
                 self.logged_in = trio.Event()
                 continue
+            journal = self.context.recorder.journal
             for frame in frames:
-                self._audit(Direction.SENT, frame.redacted.encode())
+                await journal.wait_durable(self._audit(Direction.SENT, frame.redacted.encode()))
             up = False
 
             def subscribed() -> None:
@@ -105,8 +107,8 @@ class StreamActor(TradingActor):
             attempt = 0 if up else attempt + 1
             await trio.sleep(reconnect_seconds(self.settings.stream, attempt, self.system.random))
 
-    def _audit(self, direction: Direction, content: bytes) -> None:
-        self.record(
+    def _audit(self, direction: Direction, content: bytes) -> Lsn:
+        return self.record(
             AuditRecord(
                 direction=direction,
                 account=self.account,

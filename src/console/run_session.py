@@ -266,7 +266,7 @@ class Session:
             return failure
         self._store_failure_said = True
         log.critical(
-            "nothing can be recorded any more, so nothing more is done; orders that are open stay at the venue, "
+            "nothing can be recorded any more, so nothing more is done; orders that are open are cancelled, "
             "and the next start asks for each of them",
             orders_open=len(self._open_orders()),
         )

@@ -25,6 +25,7 @@ from tallystick.store import (
 )
 from tallystick.store.reading import pack_snapshot
 from tallystick.store.records import journal_schema
+from tallystick.venues.sim.polymarket.faults import DelayReply
 
 from tests.actors.harness import RAIN_YES, SNOW_YES, World, pair, scenario, single
 
@@ -87,6 +88,33 @@ async def test_nothing_leaves_after_the_failure_but_cancels(world: World) -> Non
     assert {(found.method, found.path) for found in private} <= {("DELETE", "/order")}
     asked = [found.path for found in world.network.requests[left:] if found.method == "GET"]
     assert not [path for path in asked if path.startswith(("/data/", "/order"))], "no private question either"
+
+
+@scenario()
+async def test_a_host_that_leaves_at_once_leaves_no_open_order_behind(world: World) -> None:
+    world.end_expected = True
+    await world.submit(single(seconds=3_000))
+    await world.until(lambda: sum(isinstance(state, Acknowledged) for state in world.orders().values()) == 1)
+    world.fault(DelayReply(path="/order", method="DELETE", by_seconds=2, count=1))
+    world.disk.fail_next()
+    await world.until(lambda: world.store.failed is not None)
+    began = trio.current_time()
+    await world.stop()
+    assert 1.5 <= trio.current_time() - began < 3
+    assert world.venue_order()["status"] == "CANCELED"
+
+
+@scenario()
+async def test_a_host_that_leaves_waits_for_a_venue_that_does_not_answer_but_not_for_ever(world: World) -> None:
+    world.end_expected = True
+    await world.submit(single(seconds=3_000))
+    await world.until(lambda: sum(isinstance(state, Acknowledged) for state in world.orders().values()) == 1)
+    await world.network.go_down()
+    world.disk.fail_next()
+    await world.until(lambda: world.store.failed is not None)
+    began = trio.current_time()
+    await world.stop()
+    assert trio.current_time() - began < 7
 
 
 @scenario()
