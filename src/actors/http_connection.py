@@ -5,7 +5,6 @@ where a byte of an order can leave. Whatever goes wrong ends the connection, bec
 answer next.
 """
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import h11
@@ -16,7 +15,7 @@ READ_BYTES = 65_536
 BODY_BYTES_MAXIMUM = 64 * 1024 * 1024
 """An answer that goes on for longer is refused: no venue sends one, and memory is not without end."""
 
-Headers = Sequence[tuple[bytes, bytes]]
+Headers = list[tuple[bytes, bytes]]
 
 
 class HttpAnswer(NamedTuple):

@@ -261,7 +261,7 @@ def test_as_many_exchanges_as_allowed_are_under_way_and_one_more_waits_its_turn(
     async def main() -> None:
         async with trio.open_nursery() as nursery:
             wire = Wire(nursery, slow)
-            transport = SeamTransport(wire.connect, connections_maximum=2)  # type: ignore[arg-type]  # parameters by place
+            transport = SeamTransport(wire.connect, connections_maximum=2)
             ended: list[float] = []
 
             async def ask() -> None:
