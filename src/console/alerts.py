@@ -1,11 +1,15 @@
-"""`tallystick alerts`: what needs a person, with its evidence."""
+"""`tallystick alerts`: what needs a person, with its evidence; and what a person says to it."""
 
 from typing import Annotated
 
 import typer
+from typer.core import TyperGroup
 
 from ..model.alert import Alert, Severity
+from ..model.identifiers import AlertId
 from ..model.ledger import Ledger
+from ..model.operator import AcknowledgeAlert, ResolveAlert
+from .commanding import CommandIdOption, LiveStore, NoteOption, command
 from .output import Screen, View, print_json
 from .reading import JsonOption, StoreArgument, StoreOption, fold, opened
 from .text import instant, maybe_instant, short_instant
@@ -15,6 +19,21 @@ Examples:
   tallystick alerts var/main
   tallystick alerts var/main --all
   tallystick alerts var/main --json | jq '.alerts[] | select(.severity == "critical") | .message'
+
+\b
+To a running runtime, each with a --help of its own:
+  tallystick alerts ack STORE ALERT
+  tallystick alerts resolve STORE ALERT --note TEXT
+"""
+ACK_EXAMPLES = """\b
+Examples:
+  tallystick alerts ack var/main drift:polymarket:main:pUSD --note "looking into it"
+  tallystick alerts ack var/main drift:polymarket:main:pUSD --json
+"""
+RESOLVE_EXAMPLES = """\b
+Examples:
+  tallystick alerts resolve var/main drift:polymarket:main:pUSD --note "rent, taken out by hand"
+  tallystick alerts resolve var/main drift:polymarket:main:pUSD --note "rent" --json
 """
 
 _ORDER = (Severity.CRITICAL, Severity.WARNING, Severity.INFO)
@@ -110,6 +129,52 @@ def alerts(
         show(found, Screen())
 
 
+AlertArgument = Annotated[
+    str, typer.Argument(metavar="ALERT", help="The alert's id, as tallystick alerts shows it.", show_default=False)
+]
+
+
+def ack(
+    store: LiveStore,
+    alert: AlertArgument,
+    *,
+    note: NoteOption = "",
+    command_id: CommandIdOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say that somebody looks after an alert; it stays open."""
+    what = AcknowledgeAlert(alert_id=AlertId(alert))
+    command(store, what, note=note, command_id=command_id, as_json=as_json)
+
+
+def resolve(
+    store: LiveStore,
+    alert: AlertArgument,
+    *,
+    note: NoteOption = "",
+    command_id: CommandIdOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Close an alert: the matter is settled, and the note says how."""
+    command(store, ResolveAlert(alert_id=AlertId(alert)), note=note, command_id=command_id, as_json=as_json)
+
+
+LIST = "list"
+
+
+class _Alerts(TyperGroup):
+    """Takes anything that is not the name of one of its commands for the arguments of the list."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]  # typer names its own context so
+        if not args or args[0] not in self.commands:
+            args.insert(0, LIST)
+        return super().parse_args(ctx, args)
+
+
 def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("alerts", epilog=EXAMPLES)(alerts)
+    """Add the commands."""
+    group = typer.Typer(cls=_Alerts, help="Show open alerts; ack and resolve them.", rich_markup_mode=None)
+    group.command(LIST, epilog=EXAMPLES)(alerts)
+    group.command("ack", epilog=ACK_EXAMPLES)(ack)
+    group.command("resolve", epilog=RESOLVE_EXAMPLES)(resolve)
+    app.add_typer(group, name="alerts")

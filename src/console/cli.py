@@ -5,7 +5,24 @@ from typing import Annotated
 
 import typer
 
-from . import alerts, archive, audit, check, demo, orders, positions, run, sim, status, timeline, trace, truth
+from . import (
+    alerts,
+    archive,
+    audit,
+    check,
+    demo,
+    operate,
+    orders,
+    positions,
+    reconciliations,
+    run,
+    sim,
+    status,
+    timeline,
+    trace,
+    tree,
+    truth,
+)
 from .errors import Commands
 from .exit_codes import exit_codes_help
 
@@ -39,7 +56,24 @@ def _options(
     pass
 
 
-for _command in (demo, status, orders, positions, truth, timeline, trace, alerts, audit, archive, run, check, sim):
+for _command in (
+    demo,
+    status,
+    orders,
+    positions,
+    truth,
+    timeline,
+    trace,
+    alerts,
+    reconciliations,
+    tree,
+    operate,
+    audit,
+    archive,
+    run,
+    check,
+    sim,
+):
     _command.register(app)
 
 

@@ -7,6 +7,7 @@ from typer.core import TyperGroup
 
 from ..actors.gateway import ClockOff
 from ..configuration import ConfigurationError
+from ..control.address import ControlUnavailable
 from ..credentials import CredentialsExposed, CredentialsMissing, CredentialsUnusable
 from ..runtime import RuntimeGaveUp
 from ..store import (
@@ -53,6 +54,7 @@ _CODES: tuple[tuple[type[Exception], ExitCode], ...] = (
     (ArchiveMissing, ExitCode.ARCHIVE_MISSING),
     (ArchiveConflict, ExitCode.ARCHIVE_CONFLICT),
     (StateLost, ExitCode.STATE_LOST),
+    (ControlUnavailable, ExitCode.CONTROL_UNAVAILABLE),
     (ClockOff, ExitCode.CLOCK_OFF),
     (RuntimeGaveUp, ExitCode.GAVE_UP),
 )

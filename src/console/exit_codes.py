@@ -34,6 +34,7 @@ class ExitCode(IntEnum):
     STATE_LOST = 26, "there is no state to start from: neither a snapshot nor the whole past can be read"
     ARCHIVE_MISSING = 27, "the archive file that holds what was asked for is not there"
     ARCHIVE_CONFLICT = 28, "another file lies where an archive file is to be written"
+    CONTROL_UNAVAILABLE = 29, "the control socket cannot be opened"
     CLOCK_OFF = 30, "the machine's clock differs from the venue's by too much"
     VENUE_UNREACHABLE = 31, "the venue cannot be reached"
     GAVE_UP = 32, "the root supervisor gave up after too many restarts"
@@ -42,6 +43,11 @@ class ExitCode(IntEnum):
     AUDIT_BROKEN = 41, "the audit chain is broken"
     INTENTS_REFUSED = 42, "some intents were refused, each with its reason; the others have ended"
     NOT_FOUND = 44, "the store holds nothing, or more than one thing, of that name"
+    COMMAND_REFUSED = 45, "the runtime refused the command, and nothing was done; why is on stderr"
+    NOT_RUNNING = 46, "no runtime that takes commands runs on that store"
+    NOT_ALLOWED = 47, "the runtime belongs to another user"
+    NOT_ANSWERED = 48, "the runtime did not answer in time; the same command id asks what became of it"
+    RECONCILIATION_INCOMPLETE = 49, "the account was reconciled, but not everything could be read"
     INTERRUPTED = 130, "interrupted from the keyboard"
 
 

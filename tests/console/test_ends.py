@@ -9,6 +9,7 @@ from tallystick.actors.gateway import ClockOff
 from tallystick.configuration import ConfigurationError
 from tallystick.console.errors import Commands, Refusal, expected
 from tallystick.console.exit_codes import ExitCode
+from tallystick.control.address import ControlUnavailable
 from tallystick.credentials import CredentialsExposed, CredentialsMissing, CredentialsUnusable
 from tallystick.model.event import OrderDone, RuntimeStarted
 from tallystick.model.money import Quantity
@@ -42,6 +43,7 @@ READING = [
     ("positions", "{store}"),
     ("truth", "{store}"),
     ("alerts", "{store}"),
+    ("reconciliations", "{store}"),
     ("audit", "verify", "{store}"),
     ("timeline", "weather", "--store", "{store}"),
     ("trace", "rain-1", "--store", "{store}"),
@@ -84,6 +86,7 @@ class TestExitCodes:
             (ArchiveConflict("m"), ExitCode.ARCHIVE_CONFLICT),
             (ArchiveCorrupt("m"), ExitCode.STORE_CORRUPT),
             (StateLost("m"), ExitCode.STATE_LOST),
+            (ControlUnavailable("m"), ExitCode.CONTROL_UNAVAILABLE),
             (ClockOff("m"), ExitCode.CLOCK_OFF),
             (RuntimeGaveUp("m"), ExitCode.GAVE_UP),
             (Refusal(ExitCode.NOT_LIVE, "m"), ExitCode.NOT_LIVE),
