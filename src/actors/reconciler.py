@@ -24,7 +24,7 @@ from ..model.value import Value
 from ..store.records import FILLS, fill_row
 from .context import Context, Paths
 from .exchange import HANGS_AFTER_SECONDS, ConversingActor
-from .kernel import ActorRestarted, TaskDone, handles
+from .kernel import ActorRestarted, ExitReason, TaskDone, handles
 from .messages import AskTruth, LogExecutions, ReportOrder, Sweep, SweepEnded, Tick, TruthTold
 from .witness_alerts import difference_text
 
@@ -45,12 +45,21 @@ class Findings(Value, frozen=True):
     stream_was_up: bool
 
 
+class Begun(Value, frozen=True):
+    """The sweep that runs: what its record says even if it never comes to an end."""
+
+    sweep_id: SweepId
+    wanted: Sweep
+    started_at_ns: int
+    since_ns: int
+
+
 class ReconcilerActor(ConversingActor):
     """One account's sweeps, one at a time, with a minimum spacing; a trigger during a sweep runs another after it."""
 
     def __init__(self, context: Context, account: AccountId) -> None:
         super().__init__(context, account)
-        self.running = False
+        self.running: Begun | None = None
         self.wanted: Sweep | None = None
         self.last_ended = float("-inf")
         self.number = 0
@@ -75,7 +84,7 @@ class ReconcilerActor(ConversingActor):
     def _begin(self) -> None:
         """Start what is wanted, unless one runs (it starts after that) or the gateway is not ready (then it comes)."""
         wanted = self.wanted
-        if wanted is None or self.running or not self.context.connection(self.account).gateway_ready:
+        if wanted is None or self.running is not None or not self.context.connection(self.account).gateway_ready:
             return
         wait = self.last_ended + self.settings.reconciler.spacing_seconds_minimum - self.monotonic()
         if wait > 0:
@@ -83,16 +92,48 @@ class ReconcilerActor(ConversingActor):
             return
         self.cancel_timer(DUE)
         self.wanted = None
-        self.running = True
         self.number += 1
         sweep_id = SweepId(f"{self.account}/{self.ledger.started}.{self.incarnation}.{self.number}")
-        self.start_task(self._run, sweep_id, wanted, name="sweep", hangs_after_seconds=HANGS_AFTER_SECONDS)
+        self.running = Begun(
+            sweep_id=sweep_id, wanted=wanted, started_at_ns=self.now_ns(), since_ns=self._since_ns(wanted)
+        )
+        self.start_task(self._run, self.running, name="sweep", hangs_after_seconds=HANGS_AFTER_SECONDS)
+
+    def on_stop(self, reason: ExitReason) -> None:
+        """A sweep that is cut short ends in its record, too; only the end of the process itself leaves none."""
+        begun = self.running
+        if begun is None or self.context.recorder.journal.failed is not None:
+            return
+        self.record(
+            ReconciliationEnded(
+                record=Reconciliation(
+                    sweep_id=begun.sweep_id,
+                    account=self.account,
+                    trigger=begun.wanted.trigger,
+                    started_at_ns=begun.started_at_ns,
+                    ended_at_ns=self.now_ns(),
+                    fills_since_ns=begun.since_ns,
+                    fill_pages=0,
+                    fills_seen=0,
+                    fills_recovered=(),
+                    order_pages=0,
+                    orders_open_at_venue=0,
+                    orders_queried=0,
+                    orders_corrected=(),
+                    foreign_orders=0,
+                    rows_refused=0,
+                    complete=False,
+                    why=f"cut short: {reason}",
+                    detail=begun.wanted.detail,
+                )
+            )
+        )
 
     @handles(TaskDone)
     def _done(self, message: TaskDone) -> None:
         found = message.value
         assert isinstance(found, Findings)
-        self.running = False
+        self.running = None
         self.last_ended = self.monotonic()
         self.record(ReconciliationEnded(record=found.record))
         desk = self.context.ref(Paths.account(self.account, "desk"))
@@ -127,14 +168,13 @@ class ReconcilerActor(ConversingActor):
                 since_ns = min(since_ns, fill.execution.venue_time_ns - 1_000_000_000)
         return max(0, since_ns)
 
-    async def _run(self, sweep_id: SweepId, wanted: Sweep) -> Findings:
-        started = self.now_ns()
+    async def _run(self, begun: Begun) -> Findings:
+        wanted, since = begun.wanted, begun.since_ns
         stream_was_up = self.context.connection(self.account).stream_up
         trigger = wanted.trigger
         # Whatever made it ask: until the account was Live once, it reads what happened while nobody was there.
         recovering = self.ledger.account(self.account).state is AccountState.RECOVERING
         source = FillSource.RECOVERY if recovering or trigger is SweepTrigger.START else FillSource.SWEEP
-        since = self._since_ns(wanted)
         fills = await self._read_fills(since, source)
         orders = await self._read_orders() if not fills.why else OrderFindings(why=fills.why)
         refused = fills.refused + orders.refused
@@ -144,10 +184,10 @@ class ReconcilerActor(ConversingActor):
         why = orders.why or (f"{refused} rows could not be read" if refused else "") or holdings.why
         return Findings(
             record=Reconciliation(
-                sweep_id=sweep_id,
+                sweep_id=begun.sweep_id,
                 account=self.account,
                 trigger=trigger,
-                started_at_ns=started,
+                started_at_ns=begun.started_at_ns,
                 ended_at_ns=self.now_ns(),
                 fills_since_ns=since,
                 fill_pages=fills.pages,

@@ -7,6 +7,7 @@ from tallystick.model.account import Reconciliation, SweepTrigger
 from tallystick.model.event import AlertOpened, FillRecorded, FillSettled, ReconciliationEnded
 from tallystick.model.fill import FillSource, Settlement
 from tallystick.venues.sim.polymarket.faults import (
+    DelayReply,
     DropFrame,
     FailSettlement,
     GhostSettlement,
@@ -255,6 +256,23 @@ async def test_every_reason_to_reconcile_ends_in_a_record_of_its_own(world: Worl
         await trio.sleep(1)
     sweeps = [record.sweep_id for record in records(world)]
     assert len(sweeps) == len(set(sweeps))
+
+
+@scenario()
+async def test_a_sweep_that_is_cut_short_ends_in_a_record_that_says_so_and_is_run_again(world: World) -> None:
+    await trio.sleep(5)
+    world.fault(DelayReply(path="/data/trades", by_seconds=3, count=1))
+    sweep(world, SweepTrigger.OPERATOR, "look")
+    await trio.sleep(1)
+    world.kill(f"/accounts/{ACCOUNT}/connection/reconciler")
+    await world.until(lambda: len(records(world)) >= 3)
+    cut = next(record for record in records(world) if record.trigger is SweepTrigger.OPERATOR)
+    assert not cut.complete
+    assert cut.why.startswith("cut short")
+    assert cut.detail == "look"
+    await world.until(lambda: records(world)[-1].complete)
+    swept = world.ledger.account(ACCOUNT).swept_until_ns
+    assert swept == records(world)[-1].started_at_ns
 
 
 @scenario()
