@@ -16,7 +16,7 @@ def test_its_python_code_is_the_example_that_the_tests_run() -> None:
 
 
 def test_every_command_it_shows_exists() -> None:
-    shown = set(re.findall(r"(?:bin/|`)tallystick (\w+)", README))
+    shown = set(re.findall(r"(?:bin/|`)tallystick ([\w-]+)", README))
     known = set(typer.main.get_command(app).commands)  # type: ignore[attr-defined]  # it is a group
     assert shown <= known, shown - known
 
