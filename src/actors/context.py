@@ -262,7 +262,10 @@ class TradingActor(Actor):
 
     def record(self, *events: Event | AuditRecord) -> Lsn:
         """Record events as caused by the current message; see `Recorder.record`."""
-        return self.context.recorder.record(*events, cause=self.message_id)
+        cell = self._cell
+        current = cell.system.current
+        cause = current.id if current is not None and current.receiver is cell else 0
+        return self.context.recorder.record(*events, cause=cause)
 
     def when_durable(self, lsn: Lsn, action: Callable[[], None]) -> None:
         self.context.recorder.when_durable(lsn, action)

@@ -80,6 +80,18 @@ class TicketClosed(Exception):
 class Ticket:
     """One accepted intent. Safe to use from any thread."""
 
+    __slots__ = (
+        "_arrived",
+        "_bridge",
+        "_callbacks",
+        "_changed",
+        "_closed",
+        "_lock",
+        "_reports",
+        "intent_id",
+        "strategy",
+    )
+
     def __init__(
         self, strategy: StrategyName, intent_id: IntentId, bridge: Callable[[Callable[[], None]], None]
     ) -> None:
@@ -91,7 +103,7 @@ class Ticket:
         # Both are made by the first who waits: most tickets are read by callbacks, or not at all.
         self._changed: threading.Condition | None = None
         self._arrived: trio.Event | None = None
-        self._callbacks: list[Callable[[Report], None]] = []
+        self._callbacks: tuple[Callable[[Report], None], ...] = ()
         self._closed = False
 
     # ---- the host's side ----------------------------------------------------------------------------------
@@ -111,7 +123,7 @@ class Ticket:
     def on_report(self, callback: Callable[[Report], None]) -> None:
         """Call `callback` with every report, those so far included, in order, on the host bridge's thread."""
         with self._lock:
-            self._callbacks.append(callback)
+            self._callbacks = (*self._callbacks, callback)
             for position in range(len(self._reports)):
                 report = self._written(position)
                 self._bridge(lambda report=report: callback(report))  # type: ignore[misc]  # bound per report

@@ -112,7 +112,7 @@ class TreeBuilder:
             children=(
                 ChildSpec(
                     id="order",
-                    factory=lambda order, *, recovered: OrderActor(self.context, order, recovered=recovered),
+                    factory=lambda order, recovered: OrderActor(self.context, order, recovered=recovered),
                     restart="transient",
                     mailbox=UNBOUNDED,
                 ),
@@ -198,7 +198,7 @@ class TreeBuilder:
             return found
         orders = self.context.ref(Paths.account(terms.account, "orders"))
         order = terms.client_order_id
-        return self.context.system.spawn_from_template(orders, order, order, recovered=recovered)
+        return self.context.system.spawn_from_template(orders, order, order, recovered)
 
     def start_leg(self, work: Work, owner: ActorRef) -> ActorRef:
         return self._work(work, f"{work.intent_id}:{work.leg}", LegActor, work, owner)

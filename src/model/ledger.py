@@ -83,15 +83,8 @@ from .truth import BookView, Truth
 from .value import Value
 
 IntentKey = tuple[StrategyName, IntentId]
-_OrderEvent = (
-    SliceWithdrawn
-    | OrderAcknowledged
-    | OrderUnconfirmed
-    | OrderConfirmed
-    | CancelRequested
-    | CancelAnswered
-    | OrderDone
-)
+_OpenOrderEvent = OrderAcknowledged | OrderUnconfirmed | OrderConfirmed | CancelRequested
+_OrderEvent = SliceWithdrawn | CancelAnswered | OrderDone
 NOTHING = BookView(confirmed=SignedQuantity(ZERO), matched=SignedQuantity(ZERO))
 
 
@@ -314,15 +307,21 @@ class Ledger:
 
     def _slice(self, event: SliceComputed, at_ns: int) -> None:
         terms = event.terms
-        self._move(terms.client_order_id, event, at_ns)
+        order = terms.client_order_id
+        self.orders[order] = advance(self.orders.get(order), event, at_ns)
         key = (terms.strategy, terms.intent_id)
         entry = self.intents.get(key)
         if entry is not None:
-            self.intents[key] = msgspec.structs.replace(entry, orders=(*entry.orders, terms.client_order_id))
+            self.intents[key] = msgspec.structs.replace(entry, orders=(*entry.orders, order))
 
     def _submit(self, event: OrderSubmitted, at_ns: int) -> None:
         self._move(event.client_order_id, event, at_ns)
         self.by_venue_id[event.account, event.venue_order_id] = event.client_order_id
+
+    def _open_order_event(self, event: _OpenOrderEvent, at_ns: int) -> None:
+        """The order stays open, and as much of it as before."""
+        order = event.client_order_id
+        self.orders[order] = advance(self.orders.get(order), event, at_ns)
 
     def _order_event(self, event: _OrderEvent, at_ns: int) -> None:
         self._move(event.client_order_id, event, at_ns)
@@ -583,6 +582,7 @@ class Ledger:
         FillSettled: _settle,
         IntentAccepted: _accept,
         IntentRefused: _refused,
+        **dict.fromkeys(get_args(_OpenOrderEvent), _open_order_event),
         **dict.fromkeys(get_args(_OrderEvent), _order_event),
         **dict.fromkeys((BracketClosing, BracketDecided, DispositionChosen, IntentEnded), _intent_event),
     }

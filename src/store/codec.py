@@ -140,8 +140,9 @@ class Codec:
             )
         return spec
 
-    def encode(self, event: Event, spec: Kind[msgspec.Struct], lsn: int, epoch: int, at_ns: int, cause: int) -> bytes:
-        """Return the record of an event at its place."""
+    def encode(self, event: Event, lsn: int, epoch: int, at_ns: int, cause: int) -> bytes:
+        """Return the record of an event at its place. Raises `UnregisteredEvent`."""
+        spec = self._by_class.get(type(event)) or self.kind_of(event)
         return self._pack((spec.name, spec.version, lsn, epoch, at_ns, cause, _encode(event)))
 
     def decode(self, record: bytes, *, place: int = 0) -> Entry:

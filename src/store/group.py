@@ -160,8 +160,7 @@ class GroupJournal:
         puts: list[tuple[str, bytes, bytes | None]] = []
         for event in events:
             lsn += 1
-            kind = codec.kind_of(event)
-            record = codec.encode(event, kind, lsn, epoch, at_ns, cause)
+            record = codec.encode(event, lsn, epoch, at_ns, cause)
             records.append(record)
             rows = schema.indexer(event) if located is None else schema.rows(event, Lsn(lsn))
             for table, key, value in rows:
@@ -173,7 +172,7 @@ class GroupJournal:
                 if value.__class__ is not bytes and value is not None:
                     raise _invalid_value(table, key, value)
                 puts.append((table, data, value))  # type: ignore[arg-type]  # the class test above is a fast isinstance
-            if kind.event_class is AuditRecord:
+            if event.__class__ is AuditRecord:
                 head = head.following(record)
                 puts.append((AUDIT, pack_number(head.count), pack_row(lsn, head.digest)))
         # Nothing above changed the store; nothing below can fail. So the group is atomic here, too.

@@ -45,7 +45,7 @@ from ..model.order import OrderTerms
 from ..model.transfer import Transfer
 from .codec import Codec
 from .port import Event
-from .schema import IndexPut, Schema
+from .schema import IndexRow, Schema
 
 FILLS = "fills"
 SETTLEMENTS = "settlements"
@@ -92,65 +92,65 @@ def intent_digest(intent: AnyIntent) -> bytes:
     return hashlib.sha256(content_of(intent)).digest()
 
 
-def index(event: Event) -> Iterable[IndexPut]:
+def index(event: Event) -> Iterable[IndexRow]:
     """The rows of one event; pure, so that they can be rebuilt from the journal and compared."""
     rows = _ROWS.get(type(event))
     return () if rows is None else rows(event)
 
 
-def _recorded(event: FillRecorded) -> tuple[IndexPut, ...]:
+def _recorded(event: FillRecorded) -> tuple[IndexRow, ...]:
     execution = event.fill.execution
     row = fill_row(execution.key)
-    return IndexPut(FILLS, row, _encode(execution)), IndexPut(SETTLEMENTS, row, execution.settlement.encode())
+    return (FILLS, row, _encode(execution)), (SETTLEMENTS, row, execution.settlement.encode())
 
 
-def _settled(event: FillSettled) -> tuple[IndexPut, ...]:
-    return (IndexPut(SETTLEMENTS, fill_row(event.key), event.settlement.encode()),)
+def _settled(event: FillSettled) -> tuple[IndexRow, ...]:
+    return ((SETTLEMENTS, fill_row(event.key), event.settlement.encode()),)
 
 
-def _computed(event: SliceComputed) -> tuple[IndexPut, ...]:
-    return (IndexPut(ORDERS, event.terms.client_order_id, _encode(event.terms)),)
+def _computed(event: SliceComputed) -> tuple[IndexRow, ...]:
+    return ((ORDERS, event.terms.client_order_id, _encode(event.terms)),)
 
 
-def _submitted(event: OrderSubmitted) -> tuple[IndexPut, ...]:
+def _submitted(event: OrderSubmitted) -> tuple[IndexRow, ...]:
     name = order_name_row(event.account, event.venue_order_id)
     return (
-        IndexPut(OUTBOX, event.client_order_id, event.body),
-        IndexPut(ORDER_NAMES, name, event.client_order_id.encode()),
+        (OUTBOX, event.client_order_id, event.body),
+        (ORDER_NAMES, name, event.client_order_id.encode()),
     )
 
 
-def _accepted(event: IntentAccepted) -> tuple[IndexPut, ...]:
+def _accepted(event: IntentAccepted) -> tuple[IndexRow, ...]:
     intent = event.intent
-    return (IndexPut(INTENTS, intent_row(intent.strategy, intent.intent_id), intent_digest(intent)),)
+    return ((INTENTS, intent_row(intent.strategy, intent.intent_id), intent_digest(intent)),)
 
 
-def _ended(event: IntentEnded) -> tuple[IndexPut, ...]:
-    return (IndexPut(INTENT_ENDS, intent_row(event.strategy, event.intent_id), _encode(event)),)
+def _ended(event: IntentEnded) -> tuple[IndexRow, ...]:
+    return ((INTENT_ENDS, intent_row(event.strategy, event.intent_id), _encode(event)),)
 
 
-def _opened(event: AlertOpened) -> tuple[IndexPut, ...]:
-    return (IndexPut(ALERTS, event.alert.alert_id, AlertState.OPEN.encode()),)
+def _opened(event: AlertOpened) -> tuple[IndexRow, ...]:
+    return ((ALERTS, event.alert.alert_id, AlertState.OPEN.encode()),)
 
 
-def _acknowledged(event: AlertAcknowledged) -> tuple[IndexPut, ...]:
-    return (IndexPut(ALERTS, event.alert_id, AlertState.ACKNOWLEDGED.encode()),)
+def _acknowledged(event: AlertAcknowledged) -> tuple[IndexRow, ...]:
+    return ((ALERTS, event.alert_id, AlertState.ACKNOWLEDGED.encode()),)
 
 
-def _closed(event: AlertClosed) -> tuple[IndexPut, ...]:
-    return (IndexPut(ALERTS, event.alert_id, event.state.encode()),)
+def _closed(event: AlertClosed) -> tuple[IndexRow, ...]:
+    return ((ALERTS, event.alert_id, event.state.encode()),)
 
 
-def _commanded(event: OperatorCommanded) -> tuple[IndexPut, ...]:
-    return (IndexPut(COMMANDS, event.command_id, _encode(event)),)
+def _commanded(event: OperatorCommanded) -> tuple[IndexRow, ...]:
+    return ((COMMANDS, event.command_id, _encode(event)),)
 
 
-def _transferred(event: TransferBooked) -> tuple[IndexPut, ...]:
+def _transferred(event: TransferBooked) -> tuple[IndexRow, ...]:
     transfer = event.transfer
-    return (IndexPut(TRANSFERS, transfer_row(transfer.account, transfer.transaction), _encode(transfer)),)
+    return ((TRANSFERS, transfer_row(transfer.account, transfer.transaction), _encode(transfer)),)
 
 
-_ROWS: dict[type[Event], Callable[[Any], tuple[IndexPut, ...]]] = {
+_ROWS: dict[type[Event], Callable[[Any], tuple[IndexRow, ...]]] = {
     FillRecorded: _recorded,
     FillSettled: _settled,
     SliceComputed: _computed,

@@ -1,7 +1,7 @@
 """What one store holds: which events, and which index rows follow from each of them."""
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from .audit import AUDIT_KIND, AUDIT_TABLE, META_TABLE, AuditRecord
 from .codec import Codec
@@ -26,7 +26,11 @@ class IndexPut(NamedTuple):
     value: bytes | None
 
 
-def _nothing(_event: Event) -> Iterable[IndexPut]:
+IndexRow: TypeAlias = tuple[str, bytes | str, bytes | None]
+"""An `IndexPut`, or the plain tuple that is equal to it: indexers that run for every event save its making."""
+
+
+def _nothing(_event: Event) -> Iterable[IndexRow]:
     return ()
 
 
@@ -44,8 +48,8 @@ class Schema:
         codec: Codec,
         *,
         tables: Iterable[str] = (),
-        indexer: Callable[[Event], Iterable[IndexPut]] = _nothing,
-        located_indexer: Callable[[Event, Lsn], Iterable[IndexPut]] | None = None,
+        indexer: Callable[[Event], Iterable[IndexRow]] = _nothing,
+        located_indexer: Callable[[Event, Lsn], Iterable[IndexRow]] | None = None,
         index_version: int = 1,
     ) -> None:
         self.codec = codec
@@ -61,7 +65,7 @@ class Schema:
         if codec.kinds[AUDIT_KIND].event_class is not AuditRecord:
             raise ValueError(f"the kind {AUDIT_KIND!r} belongs to the store's own audit records")
 
-    def rows(self, event: Event, lsn: Lsn) -> Iterable[IndexPut]:
+    def rows(self, event: Event, lsn: Lsn) -> Iterable[IndexRow]:
         """Iterate over all rows that follow from an event."""
         yield from self.indexer(event)
         if self.located_indexer is not None:

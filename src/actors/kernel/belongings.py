@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Hashable
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .dead_letters import DeadLetterKind
@@ -16,7 +15,7 @@ from .future import Future
 from .messages import Down, Envelope, ExitKind, ExitReason, TaskDone, TaskFailed
 from .snapshot import QuestionSnapshot, TimerSnapshot
 from .tasks import TaskHandle
-from .timers import Timer
+from .timers import MessageTimer, Timer
 
 if TYPE_CHECKING:
     from .cell import Cell
@@ -45,6 +44,13 @@ class Watch:
             self.target.watchers.pop(self.watcher, None)
 
 
+# Never written to: they stand for what has not been made yet.
+_NO_TASKS: dict[str, TaskHandle] = {}
+_NO_TIMERS: dict[Hashable, Timer] = {}
+_NO_WATCHES: dict[Cell, Watch] = {}
+_NONE_OWED: dict[Future[Any], Envelope] = {}
+
+
 class Belongings:
     """The possessions of one incarnation."""
 
@@ -52,10 +58,11 @@ class Belongings:
 
     def __init__(self, cell: Cell) -> None:
         self._cell = cell
-        self.tasks: dict[str, TaskHandle] = {}
-        self._timers: dict[Hashable, Timer] = {}
-        self._watches: dict[Cell, Watch] = {}
-        self._owed: dict[Future[Any], Envelope] = {}
+        # Each is made when there is something to put into it: few actors have more than timers.
+        self.tasks: dict[str, TaskHandle] = _NO_TASKS
+        self._timers: dict[Hashable, Timer] = _NO_TIMERS
+        self._watches: dict[Cell, Watch] = _NO_WATCHES
+        self._owed: dict[Future[Any], Envelope] = _NONE_OWED
         self.questions: dict[object, QuestionSnapshot] | None = None
         """Asks in flight, each with the time it was asked at in place of its age."""
 
@@ -89,13 +96,15 @@ class Belongings:
 
     def arm_timer(self, seconds: float, message: object, key: Hashable) -> Timer:
         """Arms a timer; one with a key replaces the key's earlier one, fired or not."""
-        if key is not None:
-            self.cancel_timer(key)
-        system = self._cell.system
-        # Not a closure: a live order has several timers, and a closure is twice the size.
-        fire = partial(_fire, self._cell, message, system.origin())
-        timer = system.timers.arm(system.now() + seconds, fire, key)
-        self._timers[timer if key is None else key] = timer
+        timers = self._timers
+        if timers is _NO_TIMERS:
+            timers = self._timers = {}
+        elif key is not None and key in timers:
+            timers.pop(key).cancel()
+        cell = self._cell
+        system = cell.system
+        timer = system.timers.arm_message(system.now() + seconds, cell, message, system.origin(), key)
+        timers[timer if key is None else key] = timer
         return timer
 
     def cancel_timer(self, key: Hashable) -> bool:
@@ -109,7 +118,7 @@ class Belongings:
     def delivered(self, envelope: Envelope) -> None:
         """Forgets what a delivery has used up: a timer, or a watch that is answered."""
         guard = envelope.guard
-        if type(guard) is Timer:
+        if type(guard) is MessageTimer:
             self._timers.pop(guard if guard.key is None else guard.key, None)
         elif type(guard) is Watch and type(envelope.message) is Down:
             guard.live = False
@@ -128,6 +137,8 @@ class Belongings:
         cell = self._cell
         if name in self.tasks:
             raise ActorError(f"{cell.path} already runs a task named {name!r}")
+        if self.tasks is _NO_TASKS:
+            self.tasks = {}
         handle = self.tasks[name] = TaskHandle(self, cell.system, name)
         if hangs_after_seconds is not None:
             cell.system.watch_task(cell, handle, hangs_after_seconds)
@@ -156,6 +167,8 @@ class Belongings:
             raise ActorError(f"{cell.path} cannot watch {target.path}: it lives in another actor system")
         if target in self._watches:
             return
+        if self._watches is _NO_WATCHES:
+            self._watches = {}
         watch = self._watches[target] = Watch(cell, target)
         if target.state == "stopped":
             watch.tell(ExitReason(ExitKind.NOT_FOUND, "it had ended before it was watched"))
@@ -179,6 +192,8 @@ class Belongings:
         if reply_to is None:
             raise ActorError(f"{cell.path}: {type(envelope.message).__name__} was told, nobody waits for a reply")
         future: Future[Any] = Future()
+        if self._owed is _NONE_OWED:
+            self._owed = {}
         self._owed[future] = envelope
 
         def answer() -> None:
@@ -214,8 +229,3 @@ class Belongings:
                 future.settle(None, OutcomeUnknown(f"{cell.path} ended before it answered"))
             else:
                 future.settle(None, ActorRestarted(cell.path, cell.incarnation))
-
-
-def _fire(cell: Cell, message: object, origin: Envelope | None, timer: Timer) -> None:
-    # It stays in the table until delivery, so that its key can still call the message back.
-    cell.push(message, timer, origin)

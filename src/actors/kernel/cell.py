@@ -46,6 +46,7 @@ from .messages import (
     Guard,
     Inspect,
     Kill,
+    Origin,
     ReplyTo,
     Restart,
     Restarted,
@@ -180,7 +181,7 @@ class Cell:
             return
         raise MailboxFull(f"{detail}; {type(envelope.message).__name__} was refused")
 
-    def push(self, message: object, guard: Guard, origin: Envelope | None = None) -> None:
+    def push(self, message: object, guard: Guard, origin: Origin | None = None) -> None:
         """Queues one of the kernel's own messages for the actor, past the bounds of the user lane."""
         if self.state == "stopped":
             return

@@ -127,6 +127,11 @@ class Mailbox:
             self.control = None
         return envelope
 
+    def release(self) -> None:
+        """Lets go of an empty user lane: an actor that waits for hours owns none."""
+        if not self.user:
+            self.user = self.plain = None
+
     def push_supervision(self, envelope: Envelope) -> None:
         """Queues an event about a child."""
         if self.supervision is None:

@@ -66,6 +66,22 @@ class Guard(Protocol):
         """False: the message is dropped at delivery."""
 
 
+class Origin(Protocol):
+    """What caused something to be sent: a message, or what is left of it while a timer waits."""
+
+    @property
+    def id(self) -> int:
+        """The message's id."""
+
+    @property
+    def root(self) -> int:
+        """The id of its first ancestor."""
+
+    @property
+    def receiver(self) -> Cell:
+        """The actor that handled it, and so the sender of what it causes."""
+
+
 class ReplyTo(Protocol):
     """Where the reply to a message goes: a future, or the asking actor itself."""
 

@@ -157,9 +157,10 @@ class Supervisor(Actor):
         if not self._dynamic:
             raise ChildError(f"{self.path} is {self._spec.strategy} and has no template")
         template = self._spec.children[0]
-        return msgspec.structs.replace(
-            template, id=child_id, args=(*template.args, *args), kwargs={**template.kwargs, **kwargs}
-        )
+        arguments = (*template.args, *args) if template.args else args
+        if not kwargs:
+            return msgspec.structs.replace(template, id=child_id, args=arguments)
+        return msgspec.structs.replace(template, id=child_id, args=arguments, kwargs={**template.kwargs, **kwargs})
 
     # --- what happens to children -------------------------------------------------------------------------------
 

@@ -44,6 +44,7 @@ from .messages import (
     ExitKind,
     ExitReason,
     Guard,
+    Origin,
     ReplyTo,
     Stop,
 )
@@ -296,7 +297,7 @@ class ActorSystem:
             supervisor = self._supervisor(under)
             return supervisor.adopt(supervisor.template_spec(child_id, args, kwargs)).ref
 
-        return self._on_own_thread(adopt)
+        return adopt() if get_ident() == self.thread_id else self._on_own_thread(adopt)
 
     async def start_child(self, spec: ChildSpec, under: ActorRef | None = None) -> ActorRef | None:
         """Adds a child and waits until it has started; None where it said that it is not needed.
@@ -391,7 +392,7 @@ class ActorSystem:
         deadline: float | None = None,
         guard: Guard | None = None,
         chain: tuple[Cell, ...] = (),
-        origin: Envelope | None = None,
+        origin: Origin | None = None,
     ) -> Envelope:
         """Wraps a message for a receiver, with its cause."""
         number = next(self.ids)

@@ -9,8 +9,12 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Hashable
-from functools import partial
 from itertools import count
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .cell import Cell
+    from .messages import Origin
 
 _SWEEP_AT_LEAST = 256
 
@@ -46,15 +50,50 @@ class Timer:
     @property
     def name(self) -> str:
         """What it is called in a report: its key, or the type of the message that it sends."""
-        if self.key is not None:
-            return str(self.key)
-        arguments = self._fire.args if isinstance(self._fire, partial) else ()
-        return type(arguments[1]).__name__ if len(arguments) > 1 else "timer"
+        return "timer" if self.key is None else str(self.key)
 
     def __repr__(self) -> str:
         return (
             f"<Timer {self.key!r} generation {self.generation} due at {self.due_at} {'live' if self.live else 'dead'}>"
         )
+
+
+class MessageTimer(Timer):
+    """A timer that sends a message. Of what caused it, it keeps no more than a trace needs: it may wait for hours."""
+
+    __slots__ = ("_cell", "_message", "id", "receiver", "root")
+
+    def __init__(
+        self,
+        due_at: float,
+        generation: int,
+        heap: TimerHeap,
+        cell: Cell,
+        message: object,
+        origin: Origin | None,
+        key: Hashable,
+    ) -> None:
+        self.due_at = due_at
+        self.key = key
+        self.generation = generation
+        self.live = True
+        self.pending = True
+        self._heap = heap
+        self._cell = cell
+        self._message = message
+        self.id, self.root = (0, 0) if origin is None else (origin.id, origin.root)
+        self.receiver = cell if origin is None else origin.receiver
+
+    def fire(self) -> None:
+        """Queues the message, with the cause of the arming as its cause."""
+        self.pending = False
+        # It stays with its owner until delivery, so that its key can still call the message back.
+        self._cell.push(self._message, self, self if self.id else None)
+
+    @property
+    def name(self) -> str:
+        """What it is called in a report: its key, or the type of the message that it sends."""
+        return type(self._message).__name__ if self.key is None else str(self.key)
 
 
 class TimerHeap:
@@ -70,13 +109,21 @@ class TimerHeap:
 
     def arm(self, due_at: float, fire: Callable[[Timer], None], key: Hashable = None) -> Timer:
         """Arms a timer for ``due_at`` (seconds on the system's clock); ``fire`` runs between two messages."""
-        generation = next(self._generations)
-        timer = Timer(due_at, key, generation, fire, self)
+        timer = Timer(due_at, key, next(self._generations), fire, self)
+        self._push(timer)
+        return timer
+
+    def arm_message(self, due_at: float, cell: Cell, message: object, origin: Origin | None, key: Hashable) -> Timer:
+        """Arms a timer that sends an actor a message of its own; ``origin`` is what caused it to be armed."""
+        timer = MessageTimer(due_at, next(self._generations), self, cell, message, origin, key)
+        self._push(timer)
+        return timer
+
+    def _push(self, timer: Timer) -> None:
         entries = self._entries
-        heapq.heappush(entries, (due_at, generation, timer))
+        heapq.heappush(entries, (timer.due_at, timer.generation, timer))
         if entries[0][2] is timer:
             self._wake()  # the sleeping dispatcher sleeps towards a later deadline
-        return timer
 
     def note_cancelled(self) -> None:
         """Counts a cancelled entry and sweeps when most of the heap is dead."""

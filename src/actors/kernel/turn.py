@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from .cell import Cell
 
 
+YOUNG = 64
+"""An actor that has handled fewer messages lets go of its empty lane: most actors are orders, which never get more."""
+
+
 def take_turn(cell: Cell, limit: int, started_at: float, ends_at: float) -> int:
     """Handles up to ``limit`` messages until ``ends_at``, the lanes in their order; returns how many.
 
@@ -52,6 +56,8 @@ def take_turn(cell: Cell, limit: int, started_at: float, ends_at: float) -> int:
             cell.turn_ended_at = cell.system.now()
         else:
             cell.scheduled = False
+            if cell.handled < YOUNG:
+                mailbox.release()
             break
         started_at = cell.turn_ended_at
         if handled >= limit or started_at >= ends_at:
