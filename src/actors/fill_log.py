@@ -11,8 +11,8 @@ from ..model.account import SweepTrigger
 from ..model.alert import Alert, AlertKind, Severity
 from ..model.event import FillConflict, FillRecorded, FillSettled
 from ..model.fill import Execution, Fill, FillKey, FillSource, Settlement
-from ..model.identifiers import AccountId, AlertId, ClientOrderId
-from ..model.money import plain
+from ..model.identifiers import AccountId, AlertId, AssetId, ClientOrderId
+from ..model.money import ZERO, plain
 from ..model.order import OrderTerms
 from ..model.report import ExecutionReport, SettlementReport
 from ..model.timestamps import rfc3339
@@ -29,8 +29,7 @@ from ..store.records import (
 )
 from .context import Context, Paths, TradingActor
 from .kernel import handles
-from .messages import CompareNow, Explain, FillLogged, LogExecutions, OrderMoved, Raise, Sweep
-
+from .messages import CompareNow, Explain, FillLogged, LogExecutions, OrderMoved, PauseStrategy, Raise, Sweep
 
 HINTS_APART_SECONDS = 1.0
 """The witness waits longer than this after a hint, so one of them is for all fills of that time."""
@@ -261,7 +260,31 @@ class FillLogActor(TradingActor):
             ),
             fill,
         )
+        self._pause_who_holds_too_much(fill)
         self._sweep(f"trade {key.trade_id} matches no order")
+
+    def _pause_who_holds_too_much(self, fill: Fill) -> None:
+        """Strategies that believe to hold more than there is would sell what a stranger has sold already."""
+        instrument = fill.execution.instrument
+        holders = {
+            strategy: held.matched for (strategy, name), held in self.ledger.positions.items() if name == instrument
+        }
+        there = sum(
+            (book.matched for (_, asset), book in self.ledger.holdings.items() if asset == AssetId(instrument)), ZERO
+        )
+        believed = sum(holders.values(), ZERO)
+        if abs(believed) <= abs(there) or not believed:
+            return
+        key = fill.execution.key
+        reason = (
+            f"strategies believe to hold {plain(believed)} {instrument}, and {plain(there)} are left after trade "
+            f"{key.trade_id}, which is nobody's here"
+        )
+        alert_id = AlertId(f"foreign_fill:{self.account}:{key.trade_id}:{key.venue_order_id}")
+        for strategy, held in holders.items():
+            desk = self.context.find(Paths.strategy(strategy, "desk"))
+            if held and desk is not None:
+                desk.tell(PauseStrategy(strategy=strategy, reason=reason, alert_id=alert_id))
 
     def _sweep(self, detail: str) -> None:
         reconciler = self.context.ref(Paths.connection(self.account, "reconciler"))

@@ -96,10 +96,13 @@ class LedgerReadingActor(ConversingActor):
     def _book_transfers(self, page: TransferPage, *, due: bool) -> None:
         """Record what is new. Where nothing is, how far was read is recorded now and then only."""
         journal = self.context.recorder.journal
+        # The dialect tells trades apart by who moved what; one that is known to be settling is no transfer anyway.
+        settling = {fill.execution.transaction for fill in self.ledger.unsettled.values()}
         fresh = [
             found
             for found in page.transfers
-            if journal.get(TRANSFERS, transfer_row(self.account, found.transaction)) is None
+            if found.transaction not in settling
+            and journal.get(TRANSFERS, transfer_row(self.account, found.transaction)) is None
         ]
         self.ledger_position = page.until
         if fresh or due:

@@ -69,3 +69,16 @@ async def test_a_foreign_sale_of_what_a_strategy_holds_changes_the_account_and_n
     await world.until(lambda: world.alerts("foreign_fill"), seconds=10)
     assert world.held(RAIN_YES) == 30
     assert world.ledger.positions[STRATEGY, RAIN_YES].matched == Decimal(50)
+    await world.until(lambda: world.ledger.strategy(STRATEGY).paused, seconds=5)
+
+
+@scenario()
+async def test_a_foreign_purchase_beside_what_a_strategy_holds_pauses_nobody(world: World) -> None:
+    world.crowd.sells(RAIN_YES, "0.44", "70")
+    await world.end_of(await world.submit(single()))
+    person = await hand(world)
+    await person.buys(RAIN_YES, "0.44", "20")
+    await world.until(lambda: world.alerts("foreign_fill"), seconds=10)
+    await trio.sleep(50)
+    assert world.held(RAIN_YES) == 70
+    assert world.ledger.strategy(STRATEGY).paused is None

@@ -2,7 +2,7 @@
 
 Logs are read between two blocks that will not change: from the last one read to the one that the balances are pinned
 to, so that book and wallet are compared at the same block. All entries of one transaction belong together; one in
-which an exchange moved outcome tokens settled a trade, and trades are the fill log's.
+which an exchange moved something, or was on the other side of it, settled a trade, and trades are the fill log's.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -112,7 +112,8 @@ def _grouped(
     transfers: list[Transfer] = []
     trades: list[str] = []
     for transaction, parts in by_transaction.items():
-        if any(part.operator in exchanges for part in parts):
+        # Neg-risk tokens move through an adapter, so that only the other side shows that an exchange was at work.
+        if any({part.operator, part.sender, part.receiver} & exchanges for part in parts):
             trades.append(transaction)
             continue
         movements = _movements(parts, wallet, table)

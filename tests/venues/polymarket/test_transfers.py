@@ -14,7 +14,13 @@ from tallystick.venues.evm.blocks import Pin, ReadingRefused
 from tallystick.venues.evm.logs import ERC20_TRANSFER, TRANSFER_BATCH, TRANSFER_SINGLE
 from tallystick.venues.evm.words import address_word, dynamic_arrays, uint_word
 from tallystick.venues.polymarket import transfers, wallet
-from tallystick.venues.polymarket.contracts import CONDITIONAL_TOKENS, PUSD, Exchange, exchange_contract
+from tallystick.venues.polymarket.contracts import (
+    CONDITIONAL_TOKENS,
+    NEG_RISK_ADAPTER,
+    PUSD,
+    Exchange,
+    exchange_contract,
+)
 from tallystick.venues.polymarket.instruments import InstrumentTable
 
 WALLET = parse_address("0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266")
@@ -193,6 +199,19 @@ def test_the_settlement_of_a_trade_is_the_fill_logs_and_no_transfer() -> None:
     )
     assert found.settled_trades == (f"0x{5:064x}",)
     assert [moved.transaction for moved in found.transfers] == [f"0x{6:064x}"]
+
+
+def test_a_trade_whose_tokens_an_adapter_moved_is_known_by_the_exchange_on_the_other_side() -> None:
+    neg_risk = exchange_contract(Exchange.NEG_RISK_V2, 137).address
+    found = page(
+        cash(WALLET, neg_risk, 22_000_000),
+        shares(neg_risk, WALLET, YES, 50_000_000, operator=NEG_RISK_ADAPTER),
+    )
+    assert found.settled_trades
+    assert not found.transfers
+    by_hand = page(cash(WALLET, OTHER, 5_000_000), shares(OTHER, WALLET, YES, 5_000_000, operator=NEG_RISK_ADAPTER))
+    assert not by_hand.settled_trades
+    assert by_hand.transfers
 
 
 def test_a_batch_of_tokens_is_one_transaction() -> None:
