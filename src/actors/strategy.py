@@ -87,10 +87,15 @@ class StrategyDesk(TradingActor):
             )
             return
         ticket = self.bridge.ticket(intent.strategy, intent.intent_id)
-        self.when_durable(self.context.recorder.journal.last_lsn, lambda: message.receipt.accept(ticket))
         ended = self.context.recorder.journal.get(INTENT_ENDS, intent_row(intent.strategy, intent.intent_id))
-        if ended is not None:
-            self.bridge.deliver([end_report(decode_end(ended), self.now_ns())])
+        told = [] if ended is None else [end_report(decode_end(ended), self.now_ns())]
+
+        def accept() -> None:
+            message.receipt.accept(ticket)
+            self.bridge.deliver(told)
+
+        # The end may have been recorded a moment ago: it is told no sooner than it is durable, either.
+        self.when_durable(self.context.recorder.journal.last_lsn, accept)
 
     def _refuse(self, intent: AnyIntent, refusal: Refused, message: Submit) -> None:
         lsn = self.record(
