@@ -5,6 +5,7 @@ request leaves, a report is read or a commit is durable; the rest when the world
 the durable journal and the venue's own books, never against what the runtime believes.
 """
 
+from collections.abc import Container
 from decimal import Decimal
 
 import trio
@@ -89,6 +90,7 @@ class Guard:
         self._ended_orders: set[ClientOrderId] = set()
         self._accepted: dict[IntentKey, IntentAccepted] = {}
         self._ended: dict[IntentKey, IntentEnded] = {}
+        self._logged_at_end: dict[tuple[IntentKey, int], Decimal] = {}
         self._decided: set[IntentKey] = set()
         self._left: set[bytes] = set()
         self._exposed: dict[tuple[IntentKey, int], Decimal] = {}
@@ -128,14 +130,15 @@ class Guard:
                 what = f"{told} of {key} were told as filled, the journal has {self._logged(report.intent_id)}"
                 self._breach("durable_before_told", what)
 
-    def _logged(self, intent_id: IntentId, leg: int | None = None) -> Decimal:
-        """What the log has of an intent, or of one leg of it."""
+    def _logged(self, intent_id: IntentId, leg: int | None = None, *, only: Container[Key] | None = None) -> Decimal:
+        """What the log has of an intent or of one leg of it, reversed or not; or only these executions of it."""
         names = {
             self._signed[order]
             for order, terms in self._terms.items()
             if terms.intent_id == intent_id and leg in {None, terms.leg} and order in self._signed
         }
-        return sum((quantity for (_, order), quantity in self._fills.items() if order in names), Decimal(0))
+        found = (quantity for key, quantity in self._fills.items() if key[1] in names and (only is None or key in only))
+        return sum(found, Decimal(0))
 
     def _request(self, request: HttpRequest) -> None:
         """Judge a request in the moment in which it leaves."""
@@ -201,6 +204,7 @@ class Guard:
                 if key in self._ended or key not in self._accepted:
                     self._breach("one_end", f"intent {key} ended twice, or without having been accepted")
                 self._ended[key] = event
+                self._as_it_stood(event)
             case _:
                 pass
 
@@ -313,11 +317,19 @@ class Guard:
             if ended is None or (last.is_last and (last.outcome, last.filled) != (ended.outcome, ended.filled)):
                 self._breach("every_intent_ends", f"{intent_id} ended as {ended}, and the host was told {last}")
         for key, ended in self._ended.items():
-            intent_id = key[1]
-            for leg, quantity in enumerate(ended.filled):
-                if quantity != self._logged(intent_id, leg):
-                    what = f"{intent_id} leg {leg}: told {quantity}, the log has {self._logged(intent_id, leg)}"
-                    self._breach("every_intent_ends", what)
+            for leg in range(len(ended.filled)):
+                now, then = self._logged(key[1], leg), self._logged_at_end[key, leg]
+                if now != then:
+                    self._breach("every_intent_ends", f"{key[1]} leg {leg} ended with {then} logged, and has {now} now")
+
+    def _as_it_stood(self, ended: IntentEnded) -> None:
+        """A terminal report counts what was executed and had not been reversed by then."""
+        for leg, quantity in enumerate(ended.filled):
+            logged = self._logged(ended.intent_id, leg)
+            self._logged_at_end[(ended.strategy, ended.intent_id), leg] = logged
+            stands = logged - self._logged(ended.intent_id, leg, only=self._reversed)
+            if quantity != stands:
+                self._breach("every_intent_ends", f"{ended.intent_id} leg {leg}: told {quantity}, the log had {stands}")
 
     def _replay(self) -> None:
         world = self._world
@@ -337,8 +349,10 @@ class Guard:
             for alert in alerts
             if alert.kind in {AlertKind.FOREIGN_ORDER, AlertKind.FOREIGN_FILL, AlertKind.DRIFT}
         )
-        for order in sorted(self._world.foreign_orders):
-            if order not in shown:
+        for order in self._world.venue.orders():
+            # One that came and went unfilled while nobody looked has left no trace that could be read.
+            is_there = order.is_open or order.filled
+            if order.venue_order_id in self._world.foreign_orders and is_there and order.venue_order_id not in shown:
                 self._breach("strangers_are_shown", f"no alert names the foreign order {order}")
 
     def _breach(self, law: str, what: str) -> None:

@@ -31,6 +31,7 @@ from . import venue_faults as at_venue
 from .applying import INJECTED, Applied, apply
 from .clock import EPOCH_MS
 from .laws import Breach, Guard, LawBroken
+from .operator import Person
 from .plan import CrowdOrder, Delays, HandIn, Plan, expires_seconds
 from .rigs import rig_of
 from .sometimes import seen
@@ -134,6 +135,7 @@ class Life:
         self.guard = Guard(world)
         self.host = Host(world, self.guard)
         self.keeper = Keeper(world, plan, self.host)
+        self.person = Person(world)
         self.applied: list[Applied] = []
         self._judged = 0
         world.end_expected = world.crashes_expected = True
@@ -147,6 +149,7 @@ class Life:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self.keeper.keep)
                 nursery.start_soon(self._judge, nursery.cancel_scope)
+                nursery.start_soon(self.person.look_after)
                 async with trio.open_nursery() as actors:
                     actors.start_soon(self._crowd)
                     for hand_in in self.plan.hand_ins:
@@ -207,6 +210,7 @@ class Life:
         world.clock.correct()
         world.venue.lift_all()
         world.venue.settle_all()
+        self.person.healed_at = trio.current_time()
 
     async def _come_to_rest(self) -> float | None:
         began = trio.current_time()
