@@ -89,8 +89,8 @@ class InstantDialect:
         stream_sequence_numbers=True,
         dead_man_switch_seconds=None,
         settles_after_match=False,
+        oversell_refused=True,
         wallet_view=False,
-        oversell_refused=False,
     )
 
     def learn(self, instruments: Sequence[Instrument]) -> None:

@@ -37,10 +37,10 @@ from .rigs import rig_of
 from .sometimes import seen
 from .world import World, innermost, simulate
 
-CONVERGE_SECONDS = 360.0
+CONVERGE_SECONDS = 420.0
 """How long after the last fault, and the last deadline, everything may take to come to rest: a reconnection that had
 backed off (60 s), a sweep that had just begun without it (60 s), the question for an order that had backed off
-(30 s), a settlement and its finality, two comparisons on their cadence (30 s each) and what they ask for. Each of
+(30 s), a settlement and its finality, two comparisons on their cadence (60 s each) and what they ask for. Each of
 these may have to wait for the one before it."""
 LOOK_SECONDS = 0.25
 JUDGE_SECONDS = 1.0

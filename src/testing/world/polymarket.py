@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from decimal import Decimal
 from typing import assert_never
 
-import httpcore
 import httpx
 import msgspec
 import trio
@@ -229,7 +228,7 @@ class PolymarketSession:
             )
             try:
                 why = (await client.post("/order", headers=headers, content=body)).text
-            except (httpx.HTTPError, httpcore.NetworkError, httpcore.ProtocolError) as error:
+            except httpx.HTTPError as error:
                 why = repr(error)
         # Whatever was answered, or not: the venue's books say whether it took the order.
         if OrderId(order_id) not in self.server.venue.exchange.orders:
