@@ -13,7 +13,7 @@ from typing import Protocol
 import structlog
 
 from ..model.event import Event, OrderSubmitted, SliceWithdrawn
-from ..model.fill import Direction
+from ..model.fill import Direction, FillKey
 from ..model.identifiers import AccountId, ClientOrderId, InstrumentId, IntentId, StrategyName
 from ..model.intent import PairIntent
 from ..model.ledger import Ledger
@@ -190,6 +190,8 @@ class Context:
     quotes: dict[InstrumentId, Quote] = field(default_factory=dict)
     """The market board; the feeds are its only writers."""
     connections: dict[AccountId, Connection] = field(default_factory=dict)
+    poison: dict[FillKey, int] = field(default_factory=dict)
+    """How often a report about an execution crashed its handler in this process; it outlives the handler's restarts."""
     off_the_book: set[ClientOrderId] = field(default_factory=set)
     """Orders whose cancel the venue answered when nothing could be recorded any more; the orders are its writers."""
 

@@ -9,7 +9,7 @@ import msgspec
 
 from ..model.account import SweepTrigger
 from ..model.alert import Alert, AlertKind, Severity
-from ..model.event import FillConflict, FillRecorded, FillSettled
+from ..model.event import FillConflict, FillRecorded, FillSettled, ReportQuarantined
 from ..model.fill import Execution, Fill, FillKey, FillSource, Settlement
 from ..model.identifiers import AccountId, AlertId, AssetId, ClientOrderId
 from ..model.money import ZERO, plain
@@ -17,6 +17,7 @@ from ..model.order import OrderTerms
 from ..model.report import ExecutionReport, SettlementReport
 from ..model.timestamps import rfc3339
 from ..model.value import Value
+from ..store.errors import StoreFailed
 from ..store.records import (
     FILLS,
     ORDER_NAMES,
@@ -27,12 +28,21 @@ from ..store.records import (
     fill_row,
     order_name_row,
 )
-from .context import Context, Paths, TradingActor
+from .context import Context, Leaving, Paths, TradingActor, log
 from .kernel import handles
 from .messages import CompareNow, Explain, FillLogged, LogExecutions, OrderMoved, PauseStrategy, Raise, Sweep
 
 HINTS_APART_SECONDS = 1.0
 """The witness waits longer than this after a hint, so one of them is for all fills of that time."""
+
+
+POISON_CRASHES = 2
+"""A report that crashes its handler so often is put aside; the others must not wait for it for ever."""
+
+
+def quarantined_id(key: FillKey) -> AlertId:
+    """The alert of a report that was put aside."""
+    return AlertId(f"quarantined:{key.account}:{key.trade_id}:{key.venue_order_id}")
 
 
 class StreamDue(Value, frozen=True):
@@ -62,11 +72,62 @@ class FillLogActor(TradingActor):
     @handles(LogExecutions)
     def _log(self, message: LogExecutions) -> None:
         for report in message.reports:
-            match report:
-                case ExecutionReport():
+            try:
+                self._take(report, message)
+            except (StoreFailed, Leaving):
+                raise
+            except Exception as error:
+                if not self._is_poison(report, error):
+                    raise
+
+    def _take(self, report: ExecutionReport | SettlementReport, message: LogExecutions) -> None:
+        match report:
+            case ExecutionReport():
+                if self.context.poison.get(report.execution.key, 0) < POISON_CRASHES:
                     self._execution(report.execution, message)
-                case SettlementReport():
+            case SettlementReport():
+                if self.context.poison.get(report.key, 0) < POISON_CRASHES:
                     self._settlement(report.key, report.settlement, report.transaction)
+
+    # ---- poison -------------------------------------------------------------------------------------------
+
+    def _is_poison(self, report: ExecutionReport | SettlementReport, error: Exception) -> bool:
+        """Whether a report is put aside: on its second crash. On the first this actor restarts, and a sweep follows."""
+        key = report.execution.key if isinstance(report, ExecutionReport) else report.key
+        crashes = self.context.poison[key] = self.context.poison.get(key, 0) + 1
+        if crashes < POISON_CRASHES:
+            return False
+        why = f"{type(error).__name__}: {error}"
+        content = msgspec.json.encode(report)
+        log.exception("a report crashed its handler again and is quarantined", trade=key.trade_id)
+        self.record(ReportQuarantined(key=key, report=content, why=why, message_id=self.message_id))
+        alert_id = quarantined_id(key)
+        text = (
+            f"{self.account}: a report about trade {key.trade_id} crashed its handler twice and is quarantined; what "
+            "it says is not in the book, and the strategies of the account are paused. The next start tries it again"
+        )
+        alert = Alert(
+            alert_id=alert_id,
+            kind=AlertKind.REPORT_QUARANTINED,
+            severity=Severity.CRITICAL,
+            message=text,
+            diagnosis="",
+            evidence=(
+                ("trade", key.trade_id),
+                ("venue order", key.venue_order_id),
+                ("error", why),
+                ("message", str(self.message_id)),
+                ("report", content.decode()),
+            ),
+            opened_at_ns=self.now_ns(),
+            account=self.account,
+        )
+        self.context.ref(Paths.ALERTS).tell(Raise(alert=alert))
+        for strategy, settings in self.context.strategies.items():
+            desk = self.context.find(Paths.strategy(strategy, "desk"))
+            if self.account in settings.accounts and desk is not None:
+                desk.tell(PauseStrategy(strategy=strategy, reason=text, alert_id=alert_id))
+        return True
 
     # ---- executions ---------------------------------------------------------------------------------------
 
@@ -78,6 +139,9 @@ class FillLogActor(TradingActor):
             return
         fill = self._attributed(execution, message)
         self.record(FillRecorded(fill=fill))
+        alert_id = quarantined_id(execution.key)
+        if alert_id in self.ledger.alerts:
+            self.context.ref(Paths.ALERTS).tell(Explain(alert_id=alert_id, by="the report was read by a later start"))
         if fill.client_order_id is None:
             self._foreign(fill)
         else:

@@ -263,6 +263,7 @@ class OperatorDesk(TradingActor):
             if alert.state.is_open
             and (
                 (alert.kind is AlertKind.DRIFT and alert.severity is Severity.CRITICAL and alert.account in accounts)
+                or (alert.kind is AlertKind.REPORT_QUARANTINED and alert.account in accounts)
                 or (alert.kind is AlertKind.SLICE_NEVER_SENT and alert.strategy == strategy)
             )
         ]

@@ -40,6 +40,7 @@ from ..model.event import (
     OrderSubmitted,
     OrderUnconfirmed,
     ReconciliationEnded,
+    ReportQuarantined,
     RuntimeStarted,
     RuntimeStopped,
     SliceComputed,
@@ -190,6 +191,9 @@ def _event(event: ModelEvent) -> Words:
             return _order_event(event)
         case FillRecorded() | FillSettled() | FillConflict():
             return _fill_event(event)
+        case ReportQuarantined(key=key):
+            report = (("report", event.report.decode("utf-8", "replace")), ("message", str(event.message_id)))
+            return f"a report about trade {key.trade_id} crashed its handler twice and is left out: {event.why}", report
         case AlertOpened(alert=alert):
             diagnosis = f" ({alert.diagnosis})" if alert.diagnosis else ""
             return f"alert {alert.severity} {alert.kind}{diagnosis}: {alert.message}", alert.evidence

@@ -29,6 +29,7 @@ from ..model.event import (
     OperatorHalted,
     OperatorResumed,
     ReconciliationEnded,
+    ReportQuarantined,
     SliceComputed,
     StrategyPaused,
     StrategyResumed,
@@ -89,7 +90,7 @@ class Subjects:
                 found = Subject(fill.strategy, fill.intent_id, fill.client_order_id, key.account, key.venue_order_id)
                 self._fills[key] = found
                 return found
-            case FillSettled(key=key) | FillConflict(key=key):
+            case FillSettled(key=key) | FillConflict(key=key) | ReportQuarantined(key=key):
                 return self._fills.get(key, Subject(account=key.account, venue_order_id=key.venue_order_id))
             case IntentAccepted(intent=intent):
                 return Subject(intent.strategy, intent.intent_id, account=intent.account)

@@ -26,6 +26,7 @@ class AlertKind(StrEnum):
     CONNECTION_DOWN = "connection_down"
     CLOCK_SKEW = "clock_skew"
     UNREADABLE_REPORT = "unreadable_report"
+    REPORT_QUARANTINED = "report_quarantined"
     ACCOUNT_HALTED = "account_halted"
     STORE_FAILED = "store_failed"
     STORE_DAMAGED = "store_damaged"

@@ -294,6 +294,19 @@ class FillConflict(Event, frozen=True):
     detail: str
 
 
+class ReportQuarantined(Event, frozen=True):
+    """A report crashed its handler twice: it is kept here and left out while this process lives (actors.md 1.14).
+
+    Nothing is known of what it would have changed. `report` is the whole of it as JSON, `message_id` the trace's.
+    """
+
+    kind: ClassVar[str] = "report_quarantined"
+    key: FillKey
+    report: bytes
+    why: str
+    message_id: int
+
+
 # ---- truth, alerts, strategies ----------------------------------------------------------------------------
 
 
@@ -431,6 +444,7 @@ EVENTS: tuple[type[Event], ...] = (
     FillRecorded,
     FillSettled,
     FillConflict,
+    ReportQuarantined,
     TruthCompared,
     AlertOpened,
     AlertClosed,

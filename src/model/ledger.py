@@ -50,6 +50,7 @@ from .event import (
     OrderSubmitted,
     OrderUnconfirmed,
     ReconciliationEnded,
+    ReportQuarantined,
     RuntimeStarted,
     RuntimeStopped,
     SliceComputed,
@@ -553,7 +554,14 @@ class Ledger:
                     self.accounts[account] = msgspec.structs.replace(
                         found, state=AccountState.RECOVERING, reason="the runtime started"
                     )
-            case RuntimeStopped() | ForeignOrderSeen() | FillConflict() | MessagesTraced() | OperatorCommanded():
+            case (
+                RuntimeStopped()
+                | ForeignOrderSeen()
+                | FillConflict()
+                | ReportQuarantined()
+                | MessagesTraced()
+                | OperatorCommanded()
+            ):
                 pass  # facts for people; no live state hangs on them
             case _:
                 raise TypeError(f"the ledger has no rule for {event.kind}: add one where it is folded")
