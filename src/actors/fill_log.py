@@ -147,6 +147,9 @@ class FillLogActor(TradingActor):
         else:
             self._tell_order(fill)
         self._tell_witness()
+        if execution.settlement is Settlement.REVERSED:
+            # It had failed before anybody here heard of it: matched and reversed are told in one breath.
+            self._alert_reversed(fill, execution.transaction)
         # What was executed before this runtime started, no stream of it can have lost; the history may show it late.
         before_our_time = execution.venue_time_ns < self.context.born_ns
         if message.source is FillSource.SWEEP and fill.client_order_id is not None and not before_our_time:
@@ -266,21 +269,7 @@ class FillLogActor(TradingActor):
             return
         self.record(FillSettled(key=key, settlement=settlement, transaction=transaction))
         if settlement is Settlement.REVERSED:
-            execution = fill.execution
-            self._raise(
-                AlertId(f"fill_reversed:{self.account}:{key.trade_id}:{key.venue_order_id}"),
-                AlertKind.FILL_REVERSED,
-                f"{self.account}: trade {key.trade_id} failed to settle; its {plain(execution.quantity)} "
-                f"{execution.instrument} left the book again, the position is smaller than the strategy was told",
-                (
-                    ("trade", key.trade_id),
-                    ("order", fill.client_order_id or key.venue_order_id),
-                    ("quantity", plain(execution.quantity)),
-                    ("price", plain(execution.price)),
-                    ("transaction", transaction),
-                ),
-                fill,
-            )
+            self._alert_reversed(fill, transaction)
         if settlement.is_final:
             self._tell_witness()
             stalled = stalled_alert_id(key)
@@ -288,6 +277,24 @@ class FillLogActor(TradingActor):
                 self.context.ref(Paths.ALERTS).tell(
                     Explain(alert_id=stalled, by=f"trade {key.trade_id} is {settlement}")
                 )
+
+    def _alert_reversed(self, fill: Fill, transaction: str) -> None:
+        execution = fill.execution
+        key = execution.key
+        self._raise(
+            AlertId(f"fill_reversed:{self.account}:{key.trade_id}:{key.venue_order_id}"),
+            AlertKind.FILL_REVERSED,
+            f"{self.account}: trade {key.trade_id} failed to settle; its {plain(execution.quantity)} "
+            f"{execution.instrument} left the book again, the position is smaller than the venue's match said",
+            (
+                ("trade", key.trade_id),
+                ("order", fill.client_order_id or key.venue_order_id),
+                ("quantity", plain(execution.quantity)),
+                ("price", plain(execution.price)),
+                ("transaction", transaction),
+            ),
+            fill,
+        )
 
     # ---- fills that the stream lost -----------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ from ..model.event import (
     SliceWithdrawn,
     StrategyPaused,
 )
-from ..model.fill import Fill
+from ..model.fill import Fill, Settlement
 from ..model.identifiers import IntentId, StrategyName
 from ..model.ledger import IntentKey, Ledger
 from ..model.money import plain
@@ -132,14 +132,19 @@ def _order_report(event: OrderSubmitted | OrderDone | SliceWithdrawn, terms: Ord
 
 
 def _filled(event: FillRecorded, at_ns: int, _ledger: Ledger) -> list[Draft]:
-    return _about_fill(event.fill, _fill_report, (event.fill, at_ns))
+    fill = event.fill
+    told = _about_fill(fill, _fill_report, (fill, at_ns))
+    if fill.execution.settlement is Settlement.REVERSED:
+        # It failed before anybody here heard of it: a strategy that counts what it is told must hear both.
+        told += _about_fill(fill, _settlement_report, (fill, Settlement.REVERSED, at_ns))
+    return told
 
 
 def _settled(event: FillSettled, at_ns: int, ledger: Ledger) -> list[Draft]:
     fill = ledger.unsettled.get(event.key)
     if fill is None or not event.settlement.is_final:
         return []
-    return _about_fill(fill, _settlement_report, (fill, event, at_ns))
+    return _about_fill(fill, _settlement_report, (fill, event.settlement, at_ns))
 
 
 def _about_fill(fill: Fill, write: Callable[..., Report], facts: tuple[object, ...]) -> list[Draft]:
@@ -157,8 +162,8 @@ def _fill_report(fill: Fill, at_ns: int) -> Report:
     return _report_on_fill(fill, ReportKind.FILL, at_ns, text)
 
 
-def _settlement_report(fill: Fill, event: FillSettled, at_ns: int) -> Report:
-    text = f"trade {event.key.trade_id} is {event.settlement}"
+def _settlement_report(fill: Fill, settlement: Settlement, at_ns: int) -> Report:
+    text = f"trade {fill.execution.key.trade_id} is {settlement}"
     return _report_on_fill(fill, ReportKind.SETTLEMENT, at_ns, text)
 
 

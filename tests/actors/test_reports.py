@@ -104,6 +104,12 @@ def test_an_event_tells_one_thing(before: tuple[Event, ...], event: Event, kind:
     assert (report.kind, report.text, report.at_ns, report.strategy) == (kind, text, 7, STRATEGY)
 
 
+def test_a_fill_that_had_failed_before_it_was_heard_of_tells_both() -> None:
+    both = told(FillRecorded(fill=fill(settlement=Settlement.REVERSED)))
+    assert [report.kind for report in both] == [ReportKind.FILL, ReportKind.SETTLEMENT]
+    assert both[1].text == "trade t1 is reversed"
+
+
 @pytest.mark.parametrize(
     "events",
     [
