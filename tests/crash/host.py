@@ -2,6 +2,7 @@
 
 import signal
 import time
+from typing import Any
 
 from tallystick.testing.day_run import VenueOrder
 
@@ -31,9 +32,9 @@ class Host:
         self.record.begin_life()
         return self.stage.start(*arguments, point=point)
 
-    def hear(self, life: Life) -> None:
+    def hear(self, said: list[dict[str, Any]]) -> None:
         """Take in what a runtime has told; no later life may say otherwise."""
-        for line in life.said:
+        for line in said:
             if line.get("type") == "report" and line["kind"] == "ended":
                 told = self.over.setdefault(line["intent_id"], line["outcome"])
                 assert told == line["outcome"], f"{line['intent_id']} was told to have ended as {told}, now {line}"
@@ -43,10 +44,14 @@ class Host:
                 assert told.startswith("refused"), f"{line['intent_id']} ended as {told}, and is refused now: {line}"
 
     def bury(self, life: Life) -> list[VenueOrder]:
+        """`mourn` with what a life has said."""
+        return self.mourn(life.said)
+
+    def mourn(self, said: list[dict[str, Any]]) -> list[VenueOrder]:
         """After the end of a life: is lawful what it told and what it left? Returns the venue's orders."""
-        self.hear(life)
+        self.hear(said)
         self.record.read_on()
-        return self.record.check_death(self.stage, life.said)
+        return self.record.check_death(self.stage, said)
 
     def finish(self) -> None:
         """One last life, in which everything comes to its end; then the laws, all of them."""
@@ -55,7 +60,7 @@ class Host:
         life.until_live()
         ends_at = time.monotonic() + SETTLE_SECONDS
         while not self._is_quiet(life):
-            life.listen(0.3)
+            life.listen(0.1)
             assert life.code(0.0) is None, f"the last life ended: {life.log[-4000:]}"
             assert time.monotonic() < ends_at, f"not quiet within {SETTLE_SECONDS:.0f} s: {self._what_is_left()}"
         life.signal(signal.SIGTERM)
@@ -69,7 +74,7 @@ class Host:
             assert told.startswith("refused") is (intent_id not in accepted), f"{intent_id}: told {told}"
 
     def _is_quiet(self, life: Life) -> bool:
-        self.hear(life)
+        self.hear(life.said)
         self.record.read_on(alive=True)
         ledger, unresolved = self.record.ledger, self.record.unresolved
         return (

@@ -32,6 +32,7 @@ from tallystick.model.order import Done, Sent
 from tallystick.model.outcome import Rejected
 from tallystick.model.sizing import pair_quantities
 from tallystick.store import open_reader, verify
+from tallystick.store.port import Lsn
 from tallystick.store.records import journal_schema
 from tallystick.testing.day_run import VenueBooks, VenueOrder
 
@@ -74,17 +75,17 @@ class Record:
             assert alive or reader.owner is None, f"somebody still holds the store: {reader.owner}"
             assert reader.epoch >= self._epoch, "an epoch went backwards"
             self._epoch = reader.epoch
+            last = reader.last_lsn  # a live one writes on meanwhile
             if self._last_lsn:
-                ((_, again),) = reader.raw(
-                    type(reader.last_lsn)(self._last_lsn), until=type(reader.last_lsn)(self._last_lsn)
-                )
+                ((_, again),) = reader.raw(Lsn(self._last_lsn), until=Lsn(self._last_lsn))
                 assert again == self._last_record, f"entry {self._last_lsn} changed after it was durable"
-            for entry in reader.read(type(reader.last_lsn)(self._last_lsn + 1)):
+            assert last >= self._last_lsn, f"the journal ended at {self._last_lsn}, and ends at {last} now"
+            for entry in reader.read(Lsn(self._last_lsn + 1), until=last):
                 if isinstance(entry.event, Event):
                     self._take(entry.event, entry.at_ns)
-            if reader.last_lsn > self._last_lsn:
-                self._last_lsn = reader.last_lsn
-                ((_, self._last_record),) = reader.raw(reader.last_lsn)
+            if last > self._last_lsn:
+                self._last_lsn = last
+                ((_, self._last_record),) = reader.raw(last, until=last)
 
     def _take(self, event: Event, at_ns: int) -> None:
         self.ledger.apply(event, at_ns)

@@ -104,15 +104,22 @@ class Stage:
             )
         )
 
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """What follows `tallystick`: a runtime that takes intents on standard input and stays."""
+        return "run", str(self.configuration), "--intents", "-", "--stay", "--json", "--log-json"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {"CRASH_PRIVATE_KEY": self.key}
+
     def start(self, *arguments: str, point: points.Point | None = None, file_bytes_max: int | None = None) -> Life:
-        """A runtime that takes intents on standard input and stays."""
+        """Fork one from the nursery."""
         return self._commander.start(
-            "run",
-            self.configuration,
-            *("--intents", "-", "--stay", "--json", "--log-json"),
+            *self.arguments,
             *arguments,
             log=self.folder / "log",
-            environment={"CRASH_PRIVATE_KEY": self.key},
+            environment=self.environment,
             point=point,
             file_bytes_max=file_bytes_max,
         )

@@ -40,22 +40,35 @@ class Series(Host):
     """One account and store through all of these deaths, so that each recovers what the ones before have left."""
 
     def intent(self, make: Callable[[str], bytes]) -> str:
+        """A new intent; its time begins to run."""
         name = next(_names)
         self.intents[name] = make(name)
         return name
 
-    def die(self, intent: str, point: Point) -> None:
-        """Hand in an intent to a runtime that ends at a point; fails where it does not come there."""
+    def die_over(self, make: Callable[[str], bytes], point: Point) -> str:
+        """Hand in an intent to a live runtime that ends at a point; fails where it does not come there."""
         life = self.begin(point=point)
+        life.until_live()
+        intent = self.intent(make)
         life.hand_in(self.intents[intent])
         self._ended_at(life, point)
+        return intent
 
-    def die_in_a_stop(self, intent: str, point: Point) -> None:
+    def die_early(self, point: Point, *intents: str) -> None:
+        """A runtime that ends at a point, maybe before it is live; fails where it does not come there."""
         life = self.begin(point=point)
+        life.hand_in(*(self.intents[intent] for intent in intents))
+        self._ended_at(life, point)
+
+    def die_in_a_stop(self, make: Callable[[str], bytes], point: Point) -> str:
+        life = self.begin(point=point)
+        life.until_live()
+        intent = self.intent(make)
         life.hand_in(self.intents[intent])
         life.until(kind="accepted", intent_id=intent)
         life.signal(signal.SIGTERM)
         self._ended_at(life, point)
+        return intent
 
     def _ended_at(self, life: Life, point: Point) -> None:
         code = life.ends()
@@ -104,8 +117,7 @@ def one_sided(name: str) -> bytes:
     "event", [IntentAccepted, SliceComputed, OrderSubmitted, OrderAcknowledged, FillRecorded, OrderDone, IntentEnded]
 )
 def test_a_purchase_is_made_once(series: Series, event: type[IntentAccepted], at: At) -> None:
-    intent = series.intent(bought)
-    series.die(intent, Point(at, event.kind))
+    intent = series.die_over(bought, Point(at, event.kind))
     durable = any(isinstance(found, event) for found in series.record.life)
     assert durable is (at is At.AFTER_COMMIT)
     if event in {IntentAccepted, SliceComputed, OrderSubmitted}:
@@ -116,8 +128,7 @@ def test_a_purchase_is_made_once(series: Series, event: type[IntentAccepted], at
 
 @pytest.mark.parametrize("at", REQUESTS)
 def test_a_purchase_whose_request_was_cut_off_is_made_once(series: Series, at: At) -> None:
-    intent = series.intent(bought)
-    series.die(intent, Point(at, PLACE))
+    intent = series.die_over(bought, Point(at, PLACE))
     known = [name for name in series.record.submitted if name.startswith(f"{intent}.")]
     assert len(known) == 1
     if at is At.ANSWERED:
@@ -131,16 +142,14 @@ def test_a_purchase_whose_request_was_cut_off_is_made_once(series: Series, at: A
 @pytest.mark.parametrize("at", COMMITS)
 @pytest.mark.parametrize("event", [CancelRequested, CancelAnswered])
 def test_an_order_whose_cancel_was_cut_off_is_cancelled(series: Series, event: type[CancelRequested], at: At) -> None:
-    intent = series.intent(expires)
-    series.die(intent, Point(at, event.kind))
+    intent = series.die_over(expires, Point(at, event.kind))
     assert series.outcome(intent) == "unfilled"
     assert series.orders_of(intent) == [0]
 
 
 @pytest.mark.parametrize("at", REQUESTS)
 def test_an_order_whose_cancel_got_no_answer_is_cancelled(series: Series, at: At) -> None:
-    intent = series.intent(expires)
-    series.die(intent, Point(at, CANCEL))
+    intent = series.die_over(expires, Point(at, CANCEL))
     assert series.outcome(intent) == "unfilled"
     assert series.orders_of(intent) == [0]
 
@@ -148,8 +157,7 @@ def test_an_order_whose_cancel_got_no_answer_is_cancelled(series: Series, at: At
 @pytest.mark.parametrize("at", COMMITS)
 @pytest.mark.parametrize("event", [BracketClosing, BracketDecided])
 def test_a_bracket_decides_once(series: Series, event: type[BracketDecided], at: At) -> None:
-    intent = series.intent(one_sided)
-    series.die(intent, Point(at, event.kind))
+    intent = series.die_over(one_sided, Point(at, event.kind))
     assert series.outcome(intent) == "one_side"
     assert series.orders_of(intent)[0] == 0
     assert len(series.orders_of(intent)) == 2
@@ -158,7 +166,7 @@ def test_a_bracket_decides_once(series: Series, event: type[BracketDecided], at:
 @pytest.mark.parametrize("at", COMMITS)
 def test_a_snapshot_that_was_cut_short_loses_nothing(series: Series, at: At) -> None:
     intent = series.intent(bought)
-    series.die(intent, Point(at, SNAPSHOT, snapshot_every_events=SNAPSHOT_EVERY_EVENTS))
+    series.die_early(Point(at, SNAPSHOT, snapshot_every_events=SNAPSHOT_EVERY_EVENTS), intent)
     assert series.outcome(intent) == "filled"
     assert series.orders_of(intent) == [10]
 
@@ -176,17 +184,15 @@ def test_a_snapshot_that_was_cut_short_loses_nothing(series: Series, at: At) -> 
     ids=str,
 )
 def test_a_death_in_recovery_leaves_the_next_one_the_same_work(series: Series, point: Point) -> None:
-    intent = series.intent(bought)
-    series.die(intent, Point(At.AFTER_COMMIT, OrderSubmitted.kind))
-    series.die(intent, point)
+    intent = series.die_over(bought, Point(At.AFTER_COMMIT, OrderSubmitted.kind))
+    series.die_early(point)
     assert series.outcome(intent) == "filled"
     assert series.orders_of(intent) == [10]
 
 
 @pytest.mark.parametrize("at", [*COMMITS, At.CLOSING])
 def test_a_death_in_an_orderly_stop_is_a_death_like_any_other(series: Series, at: At) -> None:
-    intent = series.intent(one_sided)
-    series.die_in_a_stop(intent, Point(at, "" if at is At.CLOSING else RuntimeStopped.kind))
+    intent = series.die_in_a_stop(one_sided, Point(at, "" if at is At.CLOSING else RuntimeStopped.kind))
     assert series.outcome(intent) == "one_side"
 
 

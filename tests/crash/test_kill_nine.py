@@ -4,23 +4,32 @@
 dice. What was hit is printed at the end: a campaign that never came into the situations it is for has shown nothing.
 """
 
+import json
 import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from random import Random
 
 import pytest
 
-from .campaign import CANCELLING, CLOSING, LIVE_DEATH, RECOVERING, STOPPING, UNANSWERED, Campaign, Tally
+from .campaign import CANCELLING, CLOSING, KILLED, LIVE_DEATH, RECOVERING, STOPPING, UNANSWERED, Campaign, Tally
+from .host import Host
 from .processes import nursery
-from .stage import stage
+from .stage import ASK, Stage, single, stage
 
-KILLS = int(os.environ.get("TALLYSTICK_CRASHES", "80"))
+KILLS = int(os.environ.get("TALLYSTICK_CRASHES", "100"))
 SEED = int(os.environ.get("TALLYSTICK_SEED", "1"))
 LANES = 2
 """Each has a venue, a store and a host of its own; while one waits for the disk or the venue, the other works."""
 WANTED = (RECOVERING, STOPPING, LIVE_DEATH, UNANSWERED, CANCELLING, CLOSING)
 """What must have come up in a campaign of some length."""
 ENOUGH_KILLS = 60
+MAIN = "from tallystick.console.cli import main; main()"
+SHELL_KILLS = 6
+SHELL_SECONDS = 1.5
+"""About what the interpreter's start and the runtime's take together, and some trading."""
 
 
 def lane(folder: Path, seed: int, kills: int) -> Tally:
@@ -46,3 +55,30 @@ def test_a_runtime_that_is_killed_again_and_again_ends_with_the_venues_own_books
     assert tally.kills >= KILLS
     missed = [moment for moment in WANTED if not tally.moments[moment]]
     assert KILLS < ENOUGH_KILLS or not missed, f"the campaign never died {missed}"
+
+
+def test_a_process_that_was_started_from_the_shell_dies_no_other_death(played: Stage) -> None:
+    """The same with nothing prepared: the interpreter starts, reads its modules, and is killed anywhere from there."""
+    host, draw = Host(played), Random(SEED)
+    for number in range(SHELL_KILLS):
+        host.record.begin_life()
+        host.intents[f"shell-{number}"] = single(f"shell-{number}", limit_price=ASK, seconds=60)
+        lines = b"".join(line + b"\n" for line in host.intents.values())
+        with (played.folder / "log").open("ab") as log:
+            child = subprocess.Popen(
+                [sys.executable, "-c", MAIN, *played.arguments],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env={**os.environ, **played.environment},
+            )
+            try:
+                output, _ = child.communicate(lines, timeout=draw.uniform(0.1, SHELL_SECONDS))
+            except subprocess.TimeoutExpired:
+                child.kill()
+                output, _ = child.communicate()
+        assert child.returncode == KILLED
+        *whole, _cut_off = output.split(b"\n")
+        host.mourn([json.loads(line) for line in whole])
+    host.finish()
+    assert set(host.over.values()) == {"filled"}

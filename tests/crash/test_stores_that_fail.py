@@ -20,7 +20,8 @@ from .stage import ASK, Stage, single
 KILLED = -signal.SIGKILL
 PAGE = 4096
 CEILING = "map_size_bytes_max = 1048576"
-LINES = 400
+LINES = 100
+AT_ONCE = 6
 FLIPS = 24
 
 
@@ -46,10 +47,10 @@ def traded(host: Host, *names: str) -> None:
 def fill_up(host: Host, life: Life) -> int:
     """Hand in until the runtime ends by itself; returns how it ended."""
     for number in range(LINES):
-        name = f"full-{number}"
-        host.intents[name] = single(name, limit_price=ASK, seconds=60)
-        life.hand_in(host.intents[name])
-        life.listen(0.02)
+        names = [f"full-{number}-{part}" for part in range(AT_ONCE)]
+        host.intents |= {name: single(name, limit_price=ASK, seconds=60) for name in names}
+        life.hand_in(*(host.intents[name] for name in names))
+        life.listen(0.05)
         if life.code(0.0) is not None:
             break
     return life.ends()
