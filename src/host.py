@@ -10,12 +10,15 @@ from typing import TypeVar
 
 import trio
 
+from .actors.messages import Carried
 from .actors.ticket import Ticket
 from .configuration import Configuration, load_configuration
-from .model.identifiers import IntentId, StrategyName
+from .control.protocol import Tree
+from .model.identifiers import CommandId, IntentId, StrategyName
 from .model.intake import BadIntent
 from .model.intent import AnyIntent
 from .model.ledger import Ledger
+from .model.operator import Command, Operator
 from .runtime import LIVE_CHECK_SECONDS, Runtime, RuntimeEnded, open_runtime
 
 T = TypeVar("T")
@@ -66,6 +69,23 @@ class Host:
     def dispose(self, ticket: Ticket, choice: str, note: str = "") -> None:
         """Answer a partial pair; see `Runtime.dispose`."""
         self._call(lambda: self._runtime.dispose(ticket, choice, note))
+
+    def operate(
+        self, command: Command, *, note: str = "", command_id: CommandId | None = None, operator: Operator | None = None
+    ) -> Carried:
+        """Carry out an operator's command and return once it is durable; see `Runtime.operate`."""
+
+        async def operate() -> Carried:
+            return await self._runtime.operate(command, note=note, command_id=command_id, operator=operator)
+
+        try:
+            return trio.from_thread.run(operate, trio_token=self._token)
+        except trio.RunFinishedError:
+            raise RuntimeEnded("the runtime has ended") from None
+
+    def tree(self, children_maximum: int = 50) -> Tree:
+        """The live tree of actors: what each has waiting and waits for, and what went wrong lately."""
+        return self._ask(lambda: self._runtime.inspection.tree(children_maximum))
 
     def now_ns(self) -> int:
         """The runtime's time, UTC nanoseconds; expiries count by it."""

@@ -14,10 +14,12 @@ import trio
 from tallystick.actors.settings import StrategySettings
 from tallystick.actors.ticket import IntentRejected, Report, TicketClosed
 from tallystick.configuration import AccountConfiguration, Configuration, RuntimeConfiguration
+from tallystick.control.client import NotRunning, ask
+from tallystick.control.protocol import Carry, Done, ReadTree
 from tallystick.credentials import CredentialsFile
 from tallystick.host import Host
 from tallystick.model.account import AccountState
-from tallystick.model.identifiers import IntentId
+from tallystick.model.identifiers import CommandId, IntentId
 from tallystick.model.intent import Intent, Side
 from tallystick.model.money import Price, Quantity
 from tallystick.runtime import RuntimeEnded
@@ -137,6 +139,35 @@ def submit(host: Host, intent: Intent) -> tallystick.Ticket:
         except IntentRejected:
             assert time.monotonic() < deadline, host.read(lambda ledger: ledger.account(ACCOUNT))
             time.sleep(0.05)
+
+
+def test_a_threaded_host_is_controlled_by_its_own_process_and_over_its_socket(
+    configuration: tuple[Configuration, Venue],
+) -> None:
+    loaded, _running = configuration
+    socket = loaded.runtime.control_path
+    assert socket is not None
+    halt = tallystick.Halt(account=None)
+    with tallystick.open(loaded) as host:
+        submit(host, buy("i1", seconds=600))
+        carried = host.operate(halt, note="the desk is empty", command_id=CommandId("h-1"))
+        assert not carried.repeated
+        with pytest.raises(tallystick.CommandRefused, match="halted already"):
+            host.operate(halt, note="twice")
+        over_the_socket = ask(
+            socket, Carry(command_id=CommandId("h-1"), command=halt, note="the desk is empty"), timeout_seconds=10
+        )
+        assert isinstance(over_the_socket, Done)
+        assert over_the_socket.repeated
+        assert over_the_socket.at_ns == carried.at_ns
+        with pytest.raises(IntentRejected, match="operator_halt"):
+            host.submit(buy("i2"))
+        assert "/operator/desk" in {actor.snapshot.path for actor in host.tree().actors}
+        host.operate(tallystick.CancelAll(), note="leaving")
+    with pytest.raises(RuntimeEnded):
+        host.operate(halt, note="too late")
+    with pytest.raises(NotRunning):
+        ask(socket, ReadTree(), timeout_seconds=1)
 
 
 def test_a_threaded_host_hands_in_follows_and_finds_its_intent_again(
