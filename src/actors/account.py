@@ -96,7 +96,10 @@ class AccountDesk(ClosingActor):
             return closed, f"the private stream is down: {self.gap_reason}"
         if not self.swept:
             return closed, "a sweep has not closed the gap yet"
-        if not self.ledger.account(self.account).opened:
+        entry = self.ledger.account(self.account)
+        if not entry.opened and entry.opening_observed:
+            return closed, "positions from before the first start await an operator's adoption"
+        if not entry.opened:
             return closed, "the opening balances are not known yet"
         return AccountState.LIVE, "reconciled"
 

@@ -1,38 +1,62 @@
-"""Alerts: deduplicated by their id, recorded before anyone hears of them, open until something named closed them."""
+"""Alerts: deduplicated by their id, recorded before anyone hears of them, open until something named closed them.
 
-from ..model.alert import AlertState, Severity
-from ..model.event import AlertClosed, AlertOpened
+What must not be lost when the process ends at the wrong moment is recorded by whoever found it, in one group with its
+cause: the fact, its alert and its pauses are in the journal together or not at all. Everything else is sent here.
+"""
+
+from ..model.alert import Alert, AlertState, Severity
+from ..model.event import AlertClosed, AlertOpened, StrategyPaused
+from ..model.identifiers import AccountId, AlertId
+from ..store.port import Lsn
 from ..store.records import ALERTS
-from .context import TradingActor, log
+from .context import Context, TradingActor, log
 from .kernel import handles
 from .messages import Explain, Raise
 
 
+def opening_of(context: Context, alert: Alert, *, again: bool = False) -> tuple[AlertOpened, ...]:
+    """The event that opens an alert; none where it is open already, or was told once for ever."""
+    known = context.ledger.alerts.get(alert.alert_id)
+    if known is not None and known.state.is_open and not again:
+        return ()
+    if _is_for_ever(alert.alert_id) and context.recorder.journal.get(ALERTS, alert.alert_id) is not None:
+        return ()
+    return (AlertOpened(alert=alert),)
+
+
+def pauses_of(context: Context, account: AccountId, reason: str, alert_id: AlertId) -> tuple[StrategyPaused, ...]:
+    """The events that pause the strategies of an account; none for those that are paused already."""
+    return tuple(
+        StrategyPaused(strategy=strategy, reason=reason, alert_id=alert_id)
+        for strategy, settings in context.strategies.items()
+        if account in settings.accounts and context.ledger.strategy(strategy).paused is None
+    )
+
+
+def announce(context: Context, alert: Alert, lsn: Lsn) -> None:
+    """Tell the log of an alert once it is durable."""
+
+    def tell() -> None:
+        write = log.critical if alert.severity is Severity.CRITICAL else log.warning
+        write(
+            alert.message,
+            alert=alert.alert_id,
+            kind=alert.kind,
+            severity=alert.severity,
+            evidence=dict(alert.evidence),
+        )
+
+    context.recorder.when_durable(lsn, tell)
+
+
 class AlertsActor(TradingActor):
-    """The one place where alerts open and close. The log is told once the alert is durable."""
+    """Opens and closes what others send it."""
 
     @handles(Raise)
     def _raise(self, message: Raise) -> None:
-        alert = message.alert
-        known = self.ledger.alerts.get(alert.alert_id)
-        if known is not None and known.state.is_open and not message.again:
-            return
-        before = self.context.recorder.journal.get(ALERTS, alert.alert_id)
-        if before is not None and _is_for_ever(alert.alert_id):
-            return
-        lsn = self.record(AlertOpened(alert=alert))
-
-        def tell() -> None:
-            write = log.critical if alert.severity is Severity.CRITICAL else log.warning
-            write(
-                alert.message,
-                alert=alert.alert_id,
-                kind=alert.kind,
-                severity=alert.severity,
-                evidence=dict(alert.evidence),
-            )
-
-        self.when_durable(lsn, tell)
+        opened = opening_of(self.context, message.alert, again=message.again)
+        if opened:
+            announce(self.context, message.alert, self.record(*opened))
 
     @handles(Explain)
     def _explain(self, message: Explain) -> None:

@@ -235,7 +235,7 @@ class SweepEnded(Message, frozen=True):
 
 
 class OpeningKnown(Message, frozen=True):
-    """The witness recorded what the account held before its first fill here."""
+    """The witness recorded what the account held before its first fill here: its baseline, or what awaits adoption."""
 
 
 class OperatorMoved(Message, frozen=True):

@@ -8,8 +8,8 @@ The ledger is read when the wallet's balances say that something moved, and now 
 came and went again between two readings is on record too.
 """
 
-from ..model.alert import Alert, AlertKind, Severity
-from ..model.event import LedgerRead, TransferBooked
+from ..model.alert import Alert, AlertKind, AlertState, Severity
+from ..model.event import AlertClosed, Event, LedgerRead, TransferBooked
 from ..model.identifiers import AccountId, AlertId
 from ..model.money import ZERO, plain
 from ..model.report import HoldingsPage, Unreadable
@@ -18,9 +18,10 @@ from ..model.truth import Diagnosis, outside
 from ..model.value import Value
 from ..store.records import TRANSFERS, transfer_row
 from ..venues.port import Reply
+from .alerts import announce, opening_of, pauses_of
 from .context import Context, Paths
 from .exchange import ConversingActor
-from .messages import Explain, PauseStrategy, Raise
+from .messages import Raise
 
 READ_EVERY_SECONDS = 600.0
 CHANGED_BLOCKS = 64
@@ -105,24 +106,22 @@ class LedgerReadingActor(ConversingActor):
             and journal.get(TRANSFERS, transfer_row(self.account, found.transaction)) is None
         ]
         self.ledger_position = page.until
-        if fresh or due:
-            booked = [TransferBooked(transfer=found) for found in fresh]
-            self.record(*booked, LedgerRead(account=self.account, position=page.until))
-        for found in fresh:
-            self._tell_of(found)
-
-    def _tell_of(self, transfer: Transfer) -> None:
-        alerts = self.context.ref(Paths.ALERTS)
-        alert = transfer_alert(transfer, self.now_ns())
-        alerts.tell(Raise(alert=alert))
-        if transfer.kind.is_harmless:
-            by = f"transaction {transfer.transaction} is booked"
-            alerts.tell(Explain(alert_id=alert.alert_id, by=by))
+        if not fresh and not due:
             return
-        for strategy, settings in self.context.strategies.items():
-            if self.account in settings.accounts:
-                desk = self.context.ref(Paths.strategy(strategy, "desk"))
-                desk.tell(PauseStrategy(strategy=strategy, reason=alert.message, alert_id=alert.alert_id))
+        alerts = [transfer_alert(found, self.now_ns()) for found in fresh]
+        # One group: no booking without its alert and its pauses, wherever the process ends.
+        events: list[Event] = []
+        for found, alert in zip(fresh, alerts, strict=True):
+            events += [TransferBooked(transfer=found), *opening_of(self.context, alert)]
+            if found.kind.is_harmless:
+                by = f"transaction {found.transaction} is booked"
+                events.append(AlertClosed(alert_id=alert.alert_id, state=AlertState.EXPLAINED, by=by))
+        grave = [alert for found, alert in zip(fresh, alerts, strict=True) if not found.kind.is_harmless]
+        if grave:
+            events += pauses_of(self.context, self.account, grave[0].message, grave[0].alert_id)
+        lsn = self.record(*events, LedgerRead(account=self.account, position=page.until))
+        for alert in alerts:
+            announce(self.context, alert, lsn)
 
     def _history_changed(self, page: TransferPage, position: LedgerPosition) -> None:
         """A block that was final is another one now: tell it, and read the last stretch again, with nothing doubled.

@@ -16,6 +16,7 @@ from ..model.money import ZERO, Quantity, SignedQuantity
 from ..model.report import ExecutionReport, Holding, HoldingsPage, Unreadable
 from ..model.truth import BookView, Diagnosis, Difference, Seen, Truth, Unavailable, View, diagnosis_of
 from ..model.value import Value
+from .alerts import announce, opening_of, pauses_of
 from .context import Context, Paths
 from .diagnosis import Diagnosed, DiagnosingActor
 from .exchange import HANGS_AFTER_SECONDS
@@ -27,7 +28,6 @@ from .messages import (
     Explain,
     LogExecutions,
     OpeningKnown,
-    PauseStrategy,
     Raise,
     Sweep,
     TruthTold,
@@ -235,6 +235,7 @@ class WitnessActor(DiagnosingActor):
         holdings = _holdings(venue)
         if self.ledger.account(self.account).opening_observed != holdings:
             self.record(OpeningObserved(account=self.account, holdings=holdings, stamps=stamps))
+            self.context.ref(Paths.account(self.account, "desk")).tell(OpeningKnown())
         why = "there are positions, and only an operator's command adopts a position"
         self._raise(opening_alert(self.account, why, venue, venue, self.now_ns()))
         self._look_again_soon()
@@ -416,17 +417,12 @@ class WitnessActor(DiagnosingActor):
         told_at_ns = before.told_at_ns if same and before is not None and not due else now
         self.drifts[asset] = Drift(diagnosis=diagnosis, differences=truth.differences, told_at_ns=told_at_ns)
         if not same:
-            self._raise(alert, again=True)
-            if diagnosis is not Diagnosis.VENUE_VIEW_STALE:
-                self._pause(alert)
+            grave = diagnosis is not Diagnosis.VENUE_VIEW_STALE
+            pauses = pauses_of(self.context, self.account, alert.message, alert.alert_id) if grave else ()
+            # One group: no alert without its pauses, wherever the process ends.
+            announce(self.context, alert, self.record(*opening_of(self.context, alert, again=True), *pauses))
         elif due and known is not None:
             self._raise(alert, again=True)  # nobody has answered it; it pauses nothing anew
-
-    def _pause(self, alert: Alert) -> None:
-        for strategy, settings in self.context.strategies.items():
-            if self.account in settings.accounts:
-                desk = self.context.ref(Paths.strategy(strategy, "desk"))
-                desk.tell(PauseStrategy(strategy=strategy, reason=alert.message, alert_id=alert.alert_id))
 
     def _raise(self, alert: Alert, *, again: bool = False) -> None:
         self.context.ref(Paths.ALERTS).tell(Raise(alert=alert, again=again))

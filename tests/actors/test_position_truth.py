@@ -6,7 +6,7 @@ import pytest
 import trio
 from tallystick.actors.ticket import IntentRejected
 from tallystick.model.alert import AlertState
-from tallystick.model.event import FillRecorded, HoldingAdopted, OpeningAdopted, OpeningObserved
+from tallystick.model.event import AccountChanged, FillRecorded, HoldingAdopted, OpeningAdopted, OpeningObserved
 from tallystick.model.fill import FillSource
 from tallystick.model.identifiers import AssetId, CommandId
 from tallystick.model.money import ZERO, SignedQuantity
@@ -217,6 +217,7 @@ async def test_positions_that_were_there_before_the_first_start_await_an_operato
     assert alert.state.is_open
     assert "only an operator" in alert.message
     assert world.folded().account(ACCOUNT).opening_observed == observed.holdings
+    assert any("await an operator" in event.reason for event in world.events(AccountChanged))
     assert world.held(RAIN_YES) == 0
     await world.start()
     with pytest.raises(IntentRejected, match="account_live"):
