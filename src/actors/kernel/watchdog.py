@@ -62,7 +62,9 @@ class Watchdog:
             self._alive.clear()
             asked_at = time.monotonic()
             self._system.call_soon(self._alive.set)
-            if not self._alive.wait(self._limit_seconds):
+            # Twice half of it: a process that was stopped for a while (a laptop asleep) misses one wait, and no more.
+            half_seconds = self._limit_seconds / 2
+            if not self._alive.wait(half_seconds) and not self._alive.wait(half_seconds):
                 self._hung(asked_at)
             elif self._stopping.wait(self._limit_seconds / 2):
                 return
