@@ -5,11 +5,13 @@ fills that a sweep found before the stream said a word. Such a fill may still be
 up it was dropped, and that is alerted with the evidence, as explained by the sweep that recovered it.
 """
 
+from collections.abc import Sequence
+
 import msgspec
 
 from ..model.account import SweepTrigger
 from ..model.alert import Alert, AlertKind, Severity
-from ..model.event import FillConflict, FillRecorded, FillSettled, ReportQuarantined
+from ..model.event import Event, FillConflict, FillRecorded, FillSettled, ReportQuarantined, StrategyPaused
 from ..model.fill import Execution, Fill, FillKey, FillSource, Settlement
 from ..model.identifiers import AccountId, AlertId, AssetId, ClientOrderId
 from ..model.money import ZERO, plain
@@ -28,6 +30,7 @@ from ..store.records import (
     fill_row,
     order_name_row,
 )
+from .alerts import announce, opening_of
 from .context import Context, Leaving, Paths, TradingActor, log
 from .kernel import handles
 from .messages import CompareNow, Explain, FillLogged, LogExecutions, OrderMoved, PauseStrategy, Raise, Sweep
@@ -138,24 +141,35 @@ class FillLogActor(TradingActor):
             self._seen_again(decode_execution(known), execution, message)
             return
         fill = self._attributed(execution, message)
-        self.record(FillRecorded(fill=fill))
+        self._record_with(FillRecorded(fill=fill), self._alerts_of(fill), self._pauses_of(fill))
         alert_id = quarantined_id(execution.key)
         if alert_id in self.ledger.alerts:
             self.context.ref(Paths.ALERTS).tell(Explain(alert_id=alert_id, by="the report was read by a later start"))
         if fill.client_order_id is None:
-            self._foreign(fill)
+            self._sweep(f"trade {execution.key.trade_id} matches no order")
         else:
             self._tell_order(fill)
         self._tell_witness()
-        if execution.settlement is Settlement.REVERSED:
-            # It had failed before anybody here heard of it: matched and reversed are told in one breath.
-            self._alert_reversed(fill, execution.transaction)
         # What was executed before this runtime started, no stream of it can have lost; the history may show it late.
         before_our_time = execution.venue_time_ns < self.context.born_ns
         if message.source is FillSource.SWEEP and fill.client_order_id is not None and not before_our_time:
             self.unheard[execution.key] = fill
             grace = self.settings.reconciler.stream_grace_seconds
             self.after(grace, StreamDue(key=execution.key), key=f"stream {execution.key}")
+
+    def _record_with(self, event: Event, alerts: Sequence[Alert], pauses: Sequence[StrategyPaused] = ()) -> None:
+        """Record a fact with its alerts and pauses in one group: none without the others, wherever the process ends."""
+        opened = [opened for alert in alerts for opened in opening_of(self.context, alert)]
+        lsn = self.record(event, *opened, *pauses)
+        for found in opened:
+            announce(self.context, found.alert, lsn)
+
+    def _alerts_of(self, fill: Fill) -> list[Alert]:
+        """What a person must be told of a fill: that it is nobody's, or that it had failed before it was heard of."""
+        alerts = [self._foreign(fill)] if fill.client_order_id is None else []
+        if fill.execution.settlement is Settlement.REVERSED:
+            alerts.append(self._reversed(fill, fill.execution.transaction))
+        return alerts
 
     def _attributed(self, execution: Execution, message: LogExecutions) -> Fill:
         """Whose fill it is, what it cost by the venue's rule where the venue did not say, and the market then."""
@@ -267,9 +281,8 @@ class FillLogActor(TradingActor):
                     None,
                 )
             return
-        self.record(FillSettled(key=key, settlement=settlement, transaction=transaction))
-        if settlement is Settlement.REVERSED:
-            self._alert_reversed(fill, transaction)
+        alerts = [self._reversed(fill, transaction)] if settlement is Settlement.REVERSED else []
+        self._record_with(FillSettled(key=key, settlement=settlement, transaction=transaction), alerts)
         if settlement.is_final:
             self._tell_witness()
             stalled = stalled_alert_id(key)
@@ -278,10 +291,10 @@ class FillLogActor(TradingActor):
                     Explain(alert_id=stalled, by=f"trade {key.trade_id} is {settlement}")
                 )
 
-    def _alert_reversed(self, fill: Fill, transaction: str) -> None:
+    def _reversed(self, fill: Fill, transaction: str) -> Alert:
         execution = fill.execution
         key = execution.key
-        self._raise(
+        return self._alert(
             AlertId(f"fill_reversed:{self.account}:{key.trade_id}:{key.venue_order_id}"),
             AlertKind.FILL_REVERSED,
             f"{self.account}: trade {key.trade_id} failed to settle; its {plain(execution.quantity)} "
@@ -316,11 +329,11 @@ class FillLogActor(TradingActor):
 
     # ---- foreign ------------------------------------------------------------------------------------------
 
-    def _foreign(self, fill: Fill) -> None:
+    def _foreign(self, fill: Fill) -> Alert:
         execution = fill.execution
         key = execution.key
-        self._raise(
-            AlertId(f"foreign_fill:{self.account}:{key.trade_id}:{key.venue_order_id}"),
+        return self._alert(
+            foreign_fill_id(key),
             AlertKind.FOREIGN_FILL,
             f"{self.account}: trade {key.trade_id} belongs to an order that this runtime did not send; it is in the "
             "account's book and attributed to no strategy",
@@ -331,31 +344,34 @@ class FillLogActor(TradingActor):
             ),
             fill,
         )
-        self._pause_who_holds_too_much(fill)
-        self._sweep(f"trade {key.trade_id} matches no order")
 
-    def _pause_who_holds_too_much(self, fill: Fill) -> None:
-        """Strategies that believe to hold more than there is would sell what a stranger has sold already."""
+    def _pauses_of(self, fill: Fill) -> tuple[StrategyPaused, ...]:
+        """Strategies that believe to hold more than a stranger has left would sell what has been sold already."""
         instrument = fill.execution.instrument
+        if fill.client_order_id is not None or fill.execution.settlement is Settlement.REVERSED:
+            return ()
         holders = {
-            strategy: held.matched for (strategy, name), held in self.ledger.positions.items() if name == instrument
+            strategy: held.matched
+            for (strategy, name), held in self.ledger.positions.items()
+            if name == instrument and held.matched
         }
-        there = sum(
-            (book.matched for (_, asset), book in self.ledger.holdings.items() if asset == AssetId(instrument)), ZERO
+        left = sum(
+            (book.matched for (_, asset), book in self.ledger.holdings.items() if asset == AssetId(instrument)),
+            fill.signed_quantity,
         )
         believed = sum(holders.values(), ZERO)
-        if abs(believed) <= abs(there) or not believed:
-            return
+        if not believed or abs(believed) <= abs(left):
+            return ()
         key = fill.execution.key
         reason = (
-            f"strategies believe to hold {plain(believed)} {instrument}, and {plain(there)} are left after trade "
+            f"strategies believe to hold {plain(believed)} {instrument}, and {plain(left)} are left after trade "
             f"{key.trade_id}, which is nobody's here"
         )
-        alert_id = AlertId(f"foreign_fill:{self.account}:{key.trade_id}:{key.venue_order_id}")
-        for strategy, held in holders.items():
-            desk = self.context.find(Paths.strategy(strategy, "desk"))
-            if held and desk is not None:
-                desk.tell(PauseStrategy(strategy=strategy, reason=reason, alert_id=alert_id))
+        return tuple(
+            StrategyPaused(strategy=strategy, reason=reason, alert_id=foreign_fill_id(key))
+            for strategy in holders
+            if self.ledger.strategy(strategy).paused is None
+        )
 
     def _sweep(self, detail: str) -> None:
         reconciler = self.context.ref(Paths.connection(self.account, "reconciler"))
@@ -364,22 +380,28 @@ class FillLogActor(TradingActor):
     def _raise(
         self, alert_id: AlertId, kind: AlertKind, message: str, evidence: tuple[tuple[str, str], ...], fill: Fill | None
     ) -> None:
-        self.context.ref(Paths.ALERTS).tell(
-            Raise(
-                alert=Alert(
-                    alert_id=alert_id,
-                    kind=kind,
-                    severity=Severity.CRITICAL,
-                    message=message,
-                    diagnosis=kind,
-                    evidence=evidence,
-                    opened_at_ns=self.now_ns(),
-                    account=self.account,
-                    strategy=fill.strategy if fill is not None else None,
-                    instrument=fill.execution.instrument if fill is not None else None,
-                )
-            )
+        self.context.ref(Paths.ALERTS).tell(Raise(alert=self._alert(alert_id, kind, message, evidence, fill)))
+
+    def _alert(
+        self, alert_id: AlertId, kind: AlertKind, message: str, evidence: tuple[tuple[str, str], ...], fill: Fill | None
+    ) -> Alert:
+        return Alert(
+            alert_id=alert_id,
+            kind=kind,
+            severity=Severity.CRITICAL,
+            message=message,
+            diagnosis=kind,
+            evidence=evidence,
+            opened_at_ns=self.now_ns(),
+            account=self.account,
+            strategy=fill.strategy if fill is not None else None,
+            instrument=fill.execution.instrument if fill is not None else None,
         )
+
+
+def foreign_fill_id(key: FillKey) -> AlertId:
+    """The alert about an execution of an order that nobody here sent. One per execution, for ever."""
+    return AlertId(f"foreign_fill:{key.account}:{key.trade_id}:{key.venue_order_id}")
 
 
 def stalled_alert_id(key: FillKey) -> AlertId:

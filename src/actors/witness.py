@@ -397,7 +397,10 @@ class WitnessActor(DiagnosingActor):
         if not found.exits:
             return set()
         for asset, exits in found.exits:
-            self._raise(exit_alert(self.ledger.truths[self.account, asset], exits, self.now_ns()))
+            # Before the fills: whoever finds them in the journal finds the alert in front of them.
+            alert = exit_alert(self.ledger.truths[self.account, asset], exits, self.now_ns())
+            if opened := opening_of(self.context, alert):
+                announce(self.context, alert, self.record(*opened))
             reports = tuple(ExecutionReport(execution=execution) for execution in exits)
             self.context.ref(Paths.account(self.account, "fills")).tell(
                 LogExecutions(reports=reports, source=FillSource.RECOVERY, received_at_ns=self.now_ns())

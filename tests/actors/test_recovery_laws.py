@@ -14,6 +14,7 @@ from tallystick.model.event import (
     OrderSubmitted,
     TransferBooked,
 )
+from tallystick.model.fill import Settlement
 from tallystick.model.identifiers import AssetId, InstrumentId
 from tallystick.model.ledger import Ledger
 from tallystick.model.truth import Unavailable
@@ -30,8 +31,9 @@ from tallystick.venues.sim.polymarket.faults import (
 )
 
 from .by_hand import by_hand
-from .harness import ACCOUNT, OWNER, RAIN_YES, SNOW_YES, World, scenario, single
+from .harness import ACCOUNT, OWNER, RAIN_YES, SNOW_YES, STRATEGY, World, scenario, single
 from .test_position_truth import agree, buy
+from .test_restarts import crash_after as crash_after_event
 
 BOOKS = (FillRecorded, FillSettled, OpeningAdopted, HoldingAdopted, TransferBooked)
 POSITIONS = (FillRecorded, FillSettled)
@@ -54,6 +56,11 @@ def check_what_moved_the_books(world: World) -> None:
     assert len(keys) == len(set(keys))
     transactions = [event.transfer.transaction for event in world.events(TransferBooked)]
     assert len(transactions) == len(set(transactions))
+
+
+async def crash_after(world: World, kind: type[Event], kept: bool) -> None:
+    """Let the process die in the commit that holds the event, with the commit lost or kept."""
+    await crash_after_event(world, kind, kept=kept)
 
 
 @scenario()
@@ -108,6 +115,38 @@ async def test_everything_at_once_ends_with_every_view_at_one_number_or_a_named_
         assert world.held(asset) == world.wallet(InstrumentId(asset)), asset
     assert world.held(str(world.settings.settlement_asset)) == world.wallet()
     check_what_moved_the_books(world)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+@pytest.mark.parametrize("fact", [FillRecorded, FillSettled, TransferBooked])
+@scenario()
+async def test_a_fact_that_a_person_must_hear_of_is_never_in_the_journal_without_its_alert(
+    world: World, fact: type[Event], kept: bool
+) -> None:
+    """A fill of nobody, a reversal and a transfer, with the process ending in the commit that holds them."""
+    kinds = {FillRecorded: "foreign_fill", FillSettled: "fill_reversed", TransferBooked: "drift"}
+    person = await by_hand(world)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(crash_after, world, fact, kept)
+        if fact is TransferBooked:
+            world.do(actions.Transfer(source=OWNER, target="0x" + "77" * 20, asset="cash", amount=Decimal(10)))
+        else:
+            if fact is FillSettled:
+                world.fault(FailSettlement(count=1))
+            world.crowd.sells(RAIN_YES, "0.44", "20")
+            await person.buys(RAIN_YES, "0.44", "20")
+    told = world.opened(kinds[fact])
+    assert bool(told) is any(_is_told(event) for event in world.events(fact)), "both, or neither"
+    await world.start()
+    await world.live()
+    await world.until(lambda: world.opened(kinds[fact]), seconds=300)
+    if fact is TransferBooked:
+        assert world.ledger.strategy(STRATEGY).paused
+    check_what_moved_the_books(world)
+
+
+def _is_told(event: object) -> bool:
+    return not isinstance(event, FillSettled) or event.settlement is Settlement.REVERSED
 
 
 @scenario()
