@@ -1,6 +1,7 @@
 """The folder of archive files: written whole or not at all, and safe on the disk before their writing returns."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -54,12 +55,17 @@ class FileFolder:
             self.path.mkdir(mode=0o700, parents=True)
             _sync(self.path.parent)
         partial = self.path / (name + PARTIAL)
-        with partial.open("wb") as file:
-            os.fchmod(file.fileno(), 0o600)
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(self.path / name)
+        try:
+            with partial.open("wb") as file:
+                os.fchmod(file.fileno(), 0o600)
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(self.path / name)
+        except OSError:
+            with suppress(OSError):
+                partial.unlink()  # on a full disk its bytes are worth more than it is
+            raise
         _sync(self.path)
 
 

@@ -398,6 +398,32 @@ async def test_a_partial_file_is_no_file(tmp_path: Path) -> None:
     assert ((tmp_path / "archive" / "a").stat().st_mode & 0o777) == 0o600
 
 
+async def test_a_file_that_could_not_be_finished_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    medium = LmdbMedium(tmp_path)
+    async with medium.store() as journal:
+        written = await fill(journal, 30)
+
+        def full(_descriptor: int) -> None:
+            raise OSError(errno.ENOSPC, "no space left on device")
+
+        with monkeypatch.context() as patch:
+            patch.setattr("tallystick.store.folder.os.fsync", full)
+            with pytest.raises(OSError, match="no space left"):
+                FileFolder(tmp_path / "archive").write(file_name(1, 10), b"data")
+        (tmp_path / "archive").rmdir()
+        with monkeypatch.context() as patch:
+            patch.setattr(FileFolder, "write", lambda *_: full(0))
+            with pytest.raises(OSError, match="no space left"):
+                await journal.archive_next(GREEDY, now_ns=NOW_NS)
+        assert medium.archive_files() == {}
+        assert journal.failed is None
+        check_whole(journal, written)
+        assert len(await archive_all(journal)) == 3
+        check_whole(journal, written)
+
+
 @pytest.mark.parametrize("torn", [False, True])
 @pytest.mark.parametrize("keep", [0, 1, 2, 5])
 async def test_a_crash_at_any_moment_loses_nothing_and_the_next_owner_goes_on(
