@@ -234,7 +234,7 @@ def _intent_event(
         case IntentRefused():
             return f"intent {event.intent_id} refused at the gate {event.gate}: {event.message}", ()
         case BracketClosing():
-            return f"the pair {event.intent_id} waits no longer: {event.reason}", ()
+            return f"intent {event.intent_id} waits no longer: {event.reason}", ()
         case BracketDecided(decision=decision):
             filled = f"long {amount(decision.long_filled)}, short {amount(decision.short_filled)}"
             return f"the pair {event.intent_id} became {decision.outcome} ({decision.reason}): {filled}", ()

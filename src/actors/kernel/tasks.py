@@ -73,10 +73,17 @@ class TaskHandle:
         return f"{self.name}: {' > '.join(self.frames())}"
 
     def frames(self) -> tuple[str, ...]:
-        """The frames in which the task waits, outermost first; none before it has begun."""
-        if self._task is None:
-            return ()
-        return tuple(f"{frame.f_code.co_qualname}:{line}" for frame, line in self._task.iter_await_frames())
+        """The frames in which the task waits, outermost first; none before it has begun.
+
+        The last is the call into trio: what trio does below it says nothing about the task.
+        """
+        found: list[str] = []
+        for frame, line in () if self._task is None else self._task.iter_await_frames():
+            if frame.f_code is not TaskHandle.run.__code__:
+                found.append(f"{frame.f_code.co_qualname}:{line}")
+            if frame.f_globals.get("__name__", "").partition(".")[0] == "trio":
+                break
+        return tuple(found)
 
     def snapshot(self, now: float) -> TaskSnapshot:
         """The task as data."""
