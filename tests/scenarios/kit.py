@@ -26,9 +26,9 @@ from tallystick.actors.settings import AccountSettings, StrategySettings
 from tallystick.actors.ticket import ReportKind, Ticket, TicketClosed
 from tallystick.model.event import FillRecorded, IntentEnded, OrderSubmitted
 from tallystick.model.fill import FillKey
-from tallystick.model.identifiers import AssetId, InstrumentId, IntentId
+from tallystick.model.identifiers import AssetId, ClientOrderId, InstrumentId, IntentId
 from tallystick.model.intent import AnyIntent
-from tallystick.model.money import ZERO
+from tallystick.model.money import ZERO, Price, Quantity
 from tallystick.model.order import Acknowledged, Computed, Done, OrderState, Sent, Withdrawn
 from tallystick.model.outcome import NeverArrived, Rejected
 from tallystick.testing.world.laws import Guard
@@ -127,14 +127,14 @@ def row(
     seed: int = 1,
     agrees: bool = True,
     holdings: bool = True,
-) -> Callable[[Story[Parameters]], Callable[Concatenate[str, Parameters], None]]:
+) -> Callable[[Story[Parameters]], Callable[..., None]]:
     """Make a test of an async story, run at every venue where it applies.
 
     `agrees` False is for stories that end in a doubt that nothing resolves; `holdings` False for those that end with
     a difference between book and wallet that they put there.
     """
 
-    def decorate(story: Story[Parameters]) -> Callable[Concatenate[str, Parameters], None]:
+    def decorate(story: Story[Parameters]) -> Callable[..., None]:
         assert rows_of(story) >= set(numbers), f"{story.__name__} does not name its rows {numbers} in its docstring"
 
         def run(venue_name: str, *args: Parameters.args, **kwargs: Parameters.kwargs) -> None:
@@ -280,6 +280,9 @@ def _executed(world: World) -> dict[FillKey, Decimal]:
     }
 
 
+FillTold = tuple[ClientOrderId | None, Quantity | None, Price | None]
+
+
 def told_the_truth(world: World, tickets: list[Ticket]) -> None:
     """What each ticket told is what the journal holds: each fill once, the end as it was."""
     ends = {(event.strategy, event.intent_id): event for event in world.events(IntentEnded)}
@@ -288,12 +291,12 @@ def told_the_truth(world: World, tickets: list[Ticket]) -> None:
         reports = ticket.reports
         assert [report.number for report in reports] == list(range(1, len(reports) + 1))
         key = (ticket.strategy, ticket.intent_id)
-        told = Counter(
+        told: Counter[FillTold] = Counter(
             (report.client_order_id, report.quantity, report.price)
             for report in reports
             if report.kind is ReportKind.FILL
         )
-        mine = Counter(
+        mine: Counter[FillTold] = Counter(
             (fill.client_order_id, fill.execution.quantity, fill.execution.price)
             for fill in fills
             if (fill.strategy, fill.intent_id) == key

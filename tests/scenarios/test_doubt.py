@@ -1,6 +1,7 @@
 """Doubt that must not turn into a false terminal state: the order lives on until the venue has said otherwise."""
 
 from collections.abc import Callable
+from decimal import Decimal
 
 import msgspec
 import pytest
@@ -120,7 +121,7 @@ async def test_a_hundred_submits_of_which_a_third_time_out_are_a_hundred_orders(
 
 
 def one_slot(settings: AccountSettings) -> AccountSettings:
-    limits = msgspec.structs.replace(settings.risk, position_quantity_maximum=Quantity(50))
+    limits = msgspec.structs.replace(settings.risk, position_quantity_maximum=Quantity(Decimal(50)))
     return msgspec.structs.replace(settings, risk=limits)
 
 
@@ -139,7 +140,7 @@ async def test_a_slot_is_not_quoted_again_while_its_old_order_is_unresolved(worl
     assert len(wire_orders(world)) == 1
     world.crowd.sells(world.instruments[0], "0.44", "20")
     report = await world.end_of(ticket)
-    assert (report.outcome, report.filled) == ("partly_filled", (20,))
+    assert (report.outcome, report.filled) == ("partly_filled", (Decimal(20),))
     await world.submit(msgspec.structs.replace(world.single("again", quantity="30", seconds=5)))
 
 
@@ -173,7 +174,7 @@ async def test_an_order_that_no_list_ever_showed_ends_by_its_fills(world: World)
     world.venue.put_on(HideOrders(seconds=120))
     ticket = await world.submit(world.single(seconds=60))
     report = await world.end_of(ticket)
-    assert (report.outcome, report.filled) == ("filled", (50,))
+    assert (report.outcome, report.filled) == ("filled", (Decimal(50),))
     (done,) = world.events(OrderDone)
     assert done.evidence.kind is EvidenceKind.FILL_HISTORY
 
@@ -241,8 +242,12 @@ def test_every_decision_of_a_recovery_is_a_legal_step_or_an_alert(
         world.crowd.sells(world.instruments[0], "0.44", filled)
         await trio.sleep(60)
         world.venue.lift_all()
-        unresolved = lambda: [alert for alert in world.alerts("order_unconfirmed") if alert.state.is_open]  # noqa: E731
-        await world.until(lambda: ticket.ended is not None or unresolved(), seconds=200)
+
+        def has_ended_or_is_alerted() -> bool:
+            alerted = any(alert.state.is_open for alert in world.alerts("order_unconfirmed"))
+            return alerted or ticket.ended is not None
+
+        await world.until(has_ended_or_is_alerted, seconds=200)
         await host.end(agrees=ticket.ended is not None)
 
     run_world(story, seed=seed, rig=rig)
@@ -261,7 +266,7 @@ async def test_a_sale_that_the_venue_says_it_does_not_know_is_not_made_twice(wor
     await trio.sleep(290)
     assert ticket.ended is None
     report = await world.end_of(ticket)
-    assert (report.outcome, report.filled) == ("filled", (50,))
+    assert (report.outcome, report.filled) == ("filled", (Decimal(50),))
     await world.until(lambda: not world.ledger.open_quantities, seconds=5)
     assert len(world.venue.orders()) == 2
     assert world.held(world.instruments[0]) == 0

@@ -96,7 +96,7 @@ async def test_with_a_fifth_of_the_frames_the_end_is_the_same_and_no_fill_is_lat
             world.venue.put_on(DropReport(seconds=25))
         world.crowd.sells(world.instruments[0], "0.44", "5")
         await trio.sleep(30)
-    assert (await world.end_of(ticket)).filled == (300,)
+    assert (await world.end_of(ticket)).filled == (Decimal(300),)
     await world.until(lambda: not world.ledger.unsettled)
     assert len(world.events(FillRecorded)) == 60
     assert max(fill_lags(world)) <= cadence(world) + 1
@@ -144,7 +144,7 @@ async def test_the_owner_is_told_the_same_whichever_path_brings_a_fill(world: Wo
         ticket = await world.submit(intent)
     await world.until(lambda: fills_told(ticket), seconds=cadence(world) + 1)
     (told,) = fills_told(ticket)
-    assert (told.quantity, told.price) == (20, Decimal("0.44"))
+    assert (told.quantity, told.price) == (Decimal(20), Decimal("0.44"))
     assert told.text.endswith(f"seen by {source}")
     (recorded,) = world.events(FillRecorded)
     assert recorded.fill.client_order_id == told.client_order_id
@@ -159,7 +159,7 @@ async def test_a_fill_that_a_sweep_brings_before_the_stream_is_one_fill_with_the
     world.crowd.sells(world.instruments[0], "0.44", "50")
     await trio.sleep(0.4)
     sweep_now(world)
-    assert (await world.end_of(ticket)).filled == (50,)
+    assert (await world.end_of(ticket)).filled == (Decimal(50),)
     await trio.sleep(SETTLING_SECONDS)
     (recorded,) = world.events(FillRecorded)
     assert recorded.fill.source is FillSource.SWEEP
@@ -207,7 +207,7 @@ async def test_forty_events_inside_a_cut_of_thirty_seconds_are_all_there_and_the
         world.crowd.sells(world.instruments[0], "0.44", "5")
         await trio.sleep(0.75)
     world.network.come_back()
-    assert (await world.end_of(ticket)).filled == (200,)
+    assert (await world.end_of(ticket)).filled == (Decimal(200),)
     await world.live()
     gap = world.events(StreamGap)[-1]
     assert abs(gap.from_ns - at_ns) < 1e9
@@ -242,7 +242,7 @@ async def test_a_stream_that_answers_pings_and_reports_nothing_is_made_up_for_by
     for _ in range(3):
         world.crowd.sells(world.instruments[0], "0.44", "10")
         await trio.sleep(cadence(world))
-    assert (await world.end_of(ticket)).filled == (30,)
+    assert (await world.end_of(ticket)).filled == (Decimal(30),)
     assert max(fill_lags(world)) <= cadence(world) + 1
     await world.until(lambda: len(world.opened("dropped_fill")) == 3)
 
@@ -289,7 +289,7 @@ async def test_a_stream_that_is_lost_at_every_fill_loses_none(world: World) -> N
     for _ in range(10):
         world.crowd.sells(world.instruments[0], "0.44", "5")
         await trio.sleep(8)
-    assert (await world.end_of(ticket)).filled == (50,)
+    assert (await world.end_of(ticket)).filled == (Decimal(50),)
     assert len(fills_told(ticket)) == 10
 
 
@@ -301,7 +301,7 @@ async def test_a_history_that_trails_its_own_order_book_delays_a_fill_and_loses_
     world.venue.put_on(DropReport(seconds=60))
     world.venue.put_on(LagLists(by_seconds=15, seconds=150))
     world.crowd.sells(world.instruments[0], "0.44", "50")
-    assert (await world.end_of(ticket)).filled == (50,)
+    assert (await world.end_of(ticket)).filled == (Decimal(50),)
     assert len(world.events(OrderDone)) == 1
 
 

@@ -210,7 +210,7 @@ async def test_a_cancel_refused_as_filled_is_one_question_and_then_an_end_with_e
     world.venue.put_on(DelayReport(by_seconds=30))
     world.crowd.sells(world.instruments[0], "0.44", "50")
     report = await world.end_of(ticket)
-    assert (report.outcome, report.filled) == ("filled", (50,))
+    assert (report.outcome, report.filled) == ("filled", (Decimal(50),))
     assert [type(event.outcome) for event in world.events(CancelAnswered)] in ([], [CancelAlreadyFilled])
     assert len(questions) <= 1
     assert len(world.events(CancelRequested)) <= 1
@@ -267,7 +267,7 @@ async def test_sizes_with_dust_behind_the_last_digit_are_the_sizes_they_are(worl
     for _ in range(5):
         world.crowd.sells(world.instruments[0], "0.44", "10")
         await trio.sleep(1)
-    assert (await world.end_of(ticket)).filled == (50,)
+    assert (await world.end_of(ticket)).filled == (Decimal(50),)
     await world.until(lambda: not world.ledger.unsettled)
     book = world.ledger.book(world.rig.account, asset(world))
     assert book.confirmed == book.matched == 50
@@ -286,7 +286,7 @@ async def test_an_order_taken_off_by_the_venue_itself_ends_with_what_it_had(worl
     (order,) = world.venue.orders()
     world.venue.cancel_ours(order.venue_order_id)
     report = await world.end_of(ticket, seconds=world.settings.reconciler.cadence_seconds + 5)
-    assert (report.outcome, report.filled) == ("partly_filled", (20,))
+    assert (report.outcome, report.filled) == ("partly_filled", (Decimal(20),))
     assert len(wire_orders(world)) == 1
     (done,) = world.events(OrderDone)
     assert done.evidence.kind is EvidenceKind.ORDER_QUERY

@@ -179,7 +179,7 @@ async def test_a_position_older_than_any_history_is_a_baseline_to_which_later_fi
     await world.live()
     (adopted,) = world.events(HoldingAdopted)
     assert adopted.quantity == 30
-    assert adopted.truth.venue
+    assert "30" in str(adopted.truth.venue), "the evidence is what the venue showed"
     await bought(world, "20", "later")
     assert world.held(world.instruments[0]) == 50
     assert_only_facts_moved_holdings(world)
