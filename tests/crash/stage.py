@@ -13,6 +13,7 @@ from tallystick.testing.day_run import VenueBooks, VenueOrder, VenueTrade
 from tallystick.testing.venue_process import VenueFailed, VenueProcess, venue_process
 from tallystick.venues.polymarket.signing import Signer
 from tallystick.venues.sim.polymarket import actions
+from tallystick.venues.sim.polymarket.faults import DelayRequest, HideFromLists
 
 from . import points
 from .processes import Commander, Life
@@ -24,6 +25,8 @@ CASH = Decimal(1_000_000)
 CROWD = "crowd"
 BID, INSIDE, ASK = "0.40", "0.41", "0.42"
 """The crowd's standing prices for YES of either market, and the one between, at which nobody stands."""
+FAR_SECONDS = 0.04
+TRAIL_SECONDS = 0.7
 SERVICES = ("clob", "data", "gamma", "rpc", "ws_market", "ws_user")
 
 CONFIGURATION = """\
@@ -157,6 +160,12 @@ class Stage:
             # Nothing rested there; the venue kills an order that finds nobody.
             if "400" not in str(refused):
                 raise
+
+    def move_away(self) -> None:
+        """Have the venue far away and slow: requests wait before they act, and its lists trail its stream."""
+        for method, path in (("POST", "/order"), ("DELETE", "/order")):
+            self.venue.do(actions.PutOnFault(fault=DelayRequest(method=method, path=path, by_seconds=FAR_SECONDS)))
+        self.venue.do(actions.PutOnFault(fault=HideFromLists(lag_seconds=TRAIL_SECONDS)))
 
     # ---- the venue's own books ----------------------------------------------------------------------------
 

@@ -22,7 +22,9 @@ from .stage import ASK, Stage, single, stage
 KILLS = int(os.environ.get("TALLYSTICK_CRASHES", "100"))
 SEED = int(os.environ.get("TALLYSTICK_SEED", "1"))
 LANES = 2
-"""Each has a venue, a store and a host of its own; while one waits for the disk or the venue, the other works."""
+"""Each has a venue, a store and a host of its own; while one waits for the disk or the venue, the other works.
+
+The first one's venue is next door, the second one's is far away, and its lists trail what its stream has told."""
 WANTED = (RECOVERING, STOPPING, LIVE_DEATH, UNANSWERED, CANCELLING, CLOSING)
 """What must have come up in a campaign of some length."""
 ENOUGH_KILLS = 60
@@ -32,9 +34,12 @@ SHELL_SECONDS = 1.5
 """About what the interpreter's start and the runtime's take together, and some trading."""
 
 
-def lane(folder: Path, seed: int, kills: int) -> Tally:
+def lane(folder: Path, number: int, kills: int) -> Tally:
     folder.mkdir()
+    seed = SEED * 1000 + number
     with nursery() as commander, stage(folder, commander) as played:
+        if number % 2:
+            played.move_away()
         return Campaign(played, seed).run(kills)
 
 
@@ -43,10 +48,7 @@ def test_a_runtime_that_is_killed_again_and_again_ends_with_the_venues_own_books
 ) -> None:
     shares = [KILLS // LANES + (number < KILLS % LANES) for number in range(LANES)]
     with ThreadPoolExecutor(LANES) as pool:
-        lanes = [
-            pool.submit(lane, tmp_path / f"lane-{number}", SEED * 1000 + number, share)
-            for number, share in enumerate(shares)
-        ]
+        lanes = [pool.submit(lane, tmp_path / f"lane-{number}", number, share) for number, share in enumerate(shares)]
     tally = Tally()
     for finished in lanes:
         tally += finished.result()

@@ -62,7 +62,7 @@ class TestAFullDisk:
         traded(host, "before")
         size = (played.store / "data.mdb").stat().st_size
         host.record.begin_life()
-        life = played.start(file_bytes_max=size + 64 * PAGE)
+        life = played.start(file_bytes_max=size + 16 * PAGE)
         code = fill_up(host, life)
         assert code == ExitCode.STORE_FAILED, life.log[-4000:]
         assert "Traceback" not in life.log, life.log[-4000:]
