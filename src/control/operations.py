@@ -65,13 +65,18 @@ class Operations:
             raise NotAnswered(f"{error}; send the same command id {command_id} again to learn what became of it") from (
                 error
             )
+        if not isinstance(carried, Carried):
+            # An orderly stop overtook the desk in the middle: what of it was recorded, the next start knows.
+            raise NotAnswered(
+                f"the runtime stops; send command id {command_id} to the next one to learn what became of it"
+            )
         return carried
 
-    async def _ask(self, message: Operate) -> Carried:
+    async def _ask(self, message: Operate) -> object:
         """Ask the desk, and give up when the store fails under its answer: that one never becomes durable."""
         journal = self._context.recorder.journal
         desk = self._context.ref(Paths.OPERATOR)
-        answers: list[Carried] = []
+        answers: list[object] = []
         errors: list[Exception] = []
         async with trio.open_nursery() as nursery:
 

@@ -1,10 +1,12 @@
 """Operators' commands to a whole runtime: each done once, with its author in the journal, and for good."""
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 import trio
-from tallystick.actors.messages import Carried
+from tallystick.actors.context import Paths
+from tallystick.actors.messages import Carried, Operate
 from tallystick.actors.operator import CommandRefused
 from tallystick.actors.ticket import IntentRejected
 from tallystick.model.account import AccountState, SweepTrigger
@@ -434,6 +436,16 @@ async def test_without_the_venue_no_order_is_ended(world: World) -> None:
     assert not world.events(OrderDone)
 
 
+@scenario()
+async def test_cancel_all_under_the_same_id_closes_nothing_that_came_after_it(world: World) -> None:
+    await operate(world, CancelAll(), command_id="c-1")
+    await world.submit(single(seconds=600))
+    await world.until(world.venue_orders)
+    assert (await operate(world, CancelAll(), command_id="c-1")).repeated
+    await trio.sleep(5)
+    assert world.venue_order()["status"] == "LIVE"
+
+
 # ---- crashes ----------------------------------------------------------------------------------------------
 
 
@@ -452,3 +464,27 @@ async def test_a_command_that_crashes_its_desk_is_recorded_whole_or_not_at_all_a
         await operate(world, LiftHalt(account=ACCOUNT), command_id="c-2")
     again = await operate(world, LiftHalt(account=ACCOUNT), command_id="c-2")
     assert again.repeated, "it was recorded before the crash"
+
+
+@scenario()
+async def test_a_command_that_was_not_durable_when_the_runtime_was_killed_has_never_been(world: World) -> None:
+    desk = world.context.ref(Paths.OPERATOR)
+    halt = Halt(account=ACCOUNT)
+    message = Operate(command_id=CommandId("c-1"), operator=ADA, command=halt, note="because")
+    answer = desk.ask(message, block=False)
+    while not world.store.pending:
+        await trio.lowlevel.checkpoint()
+    assert world.ledger.halted, "it is folded, and not yet durable"
+    await world.crash()
+    assert not isinstance(outcome_of(answer), Carried), "it was not answered"
+    await world.start_live()
+    assert not world.ledger.halted
+    assert not world.events(OperatorCommanded)
+    assert not (await operate(world, halt, command_id="c-1")).repeated
+
+
+def outcome_of(answer: Any) -> object:
+    try:
+        return answer.get(timeout=0)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is no answer
+        return error
