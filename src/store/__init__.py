@@ -40,7 +40,8 @@ from .errors import (
 )
 from .lmdb_store import LmdbStore, open_store
 from .lock import Holder
-from .memory import MemoryDisk, MemoryFolder, MemoryStore
+from .memory import MemoryStore
+from .memory_disk import MemoryDisk, MemoryFolder
 from .port import Durability, Entry, Event, Journal, Lsn, Records, Snapshot, Snapshots
 from .reader import Reader, open_reader
 from .retention import Retention

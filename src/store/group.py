@@ -10,16 +10,16 @@ the same thread when it is safe. Rows that are not committed yet are an overlay 
 
 import os
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from types import TracebackType
 from typing import Self, TypeVar
 
 import trio
 
-from .archive import Archived, archived_files, spanning
+from .archive import Archived
 from .audit import AUDIT_HEAD_KEY, START, AuditHead, AuditRecord, pack_row
-from .batch import TABLES_OF_THE_STORE, Batch, Disk
+from .batch import Disk
 from .errors import (
     FailureReason,
     InvalidKey,
@@ -27,16 +27,12 @@ from .errors import (
     StoreClosed,
     StoreFailed,
     StoreForked,
-    UnknownTable,
 )
-from .port import Entry, Event, Lsn, Snapshot, Snapshots
+from .group_records import GroupRecords
+from .port import Event, Lsn, Snapshot
 from .reading import (
-    FIRST_LSN,
-    decoded,
-    entities,
     pack_number,
     pack_snapshot,
-    read_snapshots,
     snapshot_slots,
     unpack_snapshot,
 )
@@ -64,26 +60,18 @@ def _after_fork_in_child() -> None:
 os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
-class GroupJournal:
+class GroupJournal(GroupRecords):
     """The owner's store over some disk. Use it as an async context manager; see `Journal` for the verbs."""
 
     def __init__(self, disk: Disk, schema: Schema, *, on_failure: Callable[[StoreFailed], None] | None = None) -> None:
-        self._disk = disk
+        super().__init__(disk, schema)
         self._schema = schema
-        self._codec = schema.codec
         self._on_failure = on_failure
-        self._tables = frozenset(schema.tables)
         self.failed: StoreFailed | None = None
         self.epoch = 0
-        self.first_lsn = FIRST_LSN
-        self.last_lsn = Lsn(0)
         self.durable_lsn = Lsn(0)
         self._audit_head = START
-        closed = StoreClosed(FailureReason.CLOSED, "it is not open yet")
-        self._refusal: StoreFailed | None = closed
-        self._unreadable: StoreFailed | None = closed
-        self._gathering = disk.new_batch(FIRST_LSN)
-        self._in_flight: Batch | None = None
+        self._refusal: StoreFailed | None = self._unreadable
         self._waiting = Waiting()
         self._draining = False
         self._wake = trio.Event()
@@ -259,7 +247,7 @@ class GroupJournal:
 
     async def _watch(self) -> None:
         """Fail the store where a commit does not end: what waits for it would wait for ever, and memory would fill."""
-        while not isinstance(self._refusal, StoreClosed):
+        while self._unreadable is None:
             self._unwatched = trio.Event()
             await self._unwatched.wait()
             while (batch := self._in_flight) is not None and self.failed is None:
@@ -398,99 +386,6 @@ class GroupJournal:
         )
         self._waiting.clear()
         self._disk.forked()
-
-    # Reading.
-
-    def get(self, table: str, key: bytes | str) -> bytes | None:
-        """Return the row as of the last append, or None."""
-        if table not in self._tables and table not in TABLES_OF_THE_STORE:
-            raise self._unknown_table(table)
-        if self._unreadable is not None:
-            raise self._unreadable
-        data = _bytes(key)
-        rows = self._gathering.rows[table]
-        if data in rows:
-            return rows[data]
-        if self._in_flight is not None:
-            rows = self._in_flight.rows[table]
-            if data in rows:
-                return rows[data]
-        return self._disk.get(table, data)
-
-    def scan(
-        self, table: str, prefix: bytes | str = b"", *, after: bytes | None = None, limit: int | None = None
-    ) -> Iterator[tuple[bytes, bytes]]:
-        """Iterate over rows as of the last append; see `Records.scan`."""
-        if table not in self._tables and table not in TABLES_OF_THE_STORE:
-            raise self._unknown_table(table)
-        if self._unreadable is not None:
-            raise self._unreadable
-        return iter(self._merged(table, _bytes(prefix), after, limit))
-
-    def _merged(self, table: str, prefix: bytes, after: bytes | None, limit: int | None) -> list[tuple[bytes, bytes]]:
-        if self._unreadable is not None:
-            raise self._unreadable
-        overlay: dict[bytes, bytes | None] = {}
-        for batch in (self._in_flight, self._gathering):
-            if batch is not None:
-                overlay.update(
-                    item
-                    for item in batch.rows[table].items()
-                    if item[0].startswith(prefix) and (after is None or item[0] > after)
-                )
-        if not overlay:
-            return self._disk.scan(table, prefix, after, limit)
-        # Every overlay row may hide one row of the disk, so so many more are needed to fill the limit.
-        committed = self._disk.scan(table, prefix, after, None if limit is None else limit + len(overlay))
-        merged: dict[bytes, bytes | None] = {**dict(committed), **overlay}
-        rows = [(key, value) for key, value in sorted(merged.items()) if value is not None]
-        return rows if limit is None else rows[:limit]
-
-    def raw(self, start: Lsn = FIRST_LSN, *, until: Lsn | None = None) -> Iterator[tuple[Lsn, bytes]]:
-        """Iterate over stored records, those not yet committed included; see `Records.raw`."""
-        if self._unreadable is not None:
-            raise self._unreadable
-        last = self.last_lsn if until is None else min(until, self.last_lsn)
-        overlay = [batch for batch in (self._in_flight, self._gathering) if batch is not None]
-        return self._raw(start, last, [(batch.first_lsn, list(batch.records)) for batch in overlay])
-
-    def _raw(self, start: Lsn, last: Lsn, overlay: list[tuple[Lsn, list[bytes]]]) -> Iterator[tuple[Lsn, bytes]]:
-        committed = Lsn(overlay[0][0] - 1)
-        if start <= committed:
-            yield from spanning(self._disk, start, min(last, committed))
-        for first, records in overlay:
-            for lsn, record in enumerate(records, first):
-                if start <= lsn <= last:
-                    yield Lsn(lsn), record
-
-    def read(self, start: Lsn = FIRST_LSN, *, until: Lsn | None = None) -> Iterator[Entry]:
-        """Iterate over entries, those not yet committed included; see `Records.read`."""
-        return decoded(self._codec, self.raw(start, until=until))
-
-    def archives(self) -> list[Archived]:
-        """Return the archive files that the store knows; see `Records.archives`."""
-        if self._unreadable is not None:
-            raise self._unreadable
-        return archived_files(self._disk)
-
-    def snapshot(self, entity: str) -> Snapshot | None:
-        """Return the newest intact snapshot of an entity, or None."""
-        return next(iter(self.read_snapshots(entity).intact), None)
-
-    def read_snapshots(self, entity: str) -> Snapshots:
-        """Return the intact snapshots of an entity and what is wrong with others; see `Records.read_snapshots`."""
-        return read_snapshots(self.get(SNAPSHOTS, slot) for slot in snapshot_slots(entity))
-
-    def snapshots(self, prefix: str = "") -> Iterator[str]:
-        """Iterate over the entities that have a snapshot."""
-        return entities(self._merged(SNAPSHOTS, prefix.encode(), None, None))
-
-    def _unknown_table(self, table: str) -> UnknownTable:
-        return UnknownTable(f"the schema declares no table {table!r}; it has {sorted(self._tables)}")
-
-
-def _bytes(text: bytes | str) -> bytes:
-    return text.encode() if isinstance(text, str) else text
 
 
 def _invalid_key(table: str, key: bytes | str) -> InvalidKey:
