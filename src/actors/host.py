@@ -204,6 +204,8 @@ class HostBridge:
         self._ledger = ledger
         self._on_callback_failed = on_callback_failed
         self._tickets: dict[IntentKey, Ticket] = {}
+        self._unclaimed: dict[IntentKey, list[Report | Draft]] = {}
+        """What intents of a previous process have reported, until their host asks for their tickets again."""
         self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
 
@@ -213,11 +215,19 @@ class HostBridge:
         found = self._tickets.get(key)
         if found is None:
             found = self._tickets[key] = Ticket(strategy, intent_id, self._call)
+            for report in self._unclaimed.pop(key, ()):
+                found.deliver(report)
         return found
+
+    def goes_on(self, strategy: StrategyName, intent_id: IntentId) -> None:
+        """An intent of a previous process is at work: what it reports is kept until its host asks for its ticket."""
+        key = (strategy, intent_id)
+        if key not in self._tickets:
+            self._unclaimed.setdefault(key, [])
 
     def hear(self, event: Event, at_ns: int) -> list[Draft]:
         """The reports of an event that is about to be folded; none while nobody holds a ticket."""
-        drafter = _DRAFTERS.get(type(event)) if self._tickets else None
+        drafter = _DRAFTERS.get(type(event)) if self._tickets or self._unclaimed else None
         return [] if drafter is None else drafter(event, at_ns, self._ledger)
 
     def deliver(self, reports: Iterable[Report | Draft]) -> None:
@@ -227,10 +237,19 @@ class HostBridge:
             key = (report.strategy, report.intent_id)
             ticket = tickets.get(key)
             if ticket is None:
+                self._keep(key, report)
                 continue
             ticket.deliver(report)
             if report.is_last:
                 del tickets[key]
+
+    def _keep(self, key: IntentKey, report: Report | Draft) -> None:
+        """Keep it for a host that is not there yet. Once the intent has ended, its terminal report says all."""
+        kept = self._unclaimed.get(key)
+        if kept is not None and report.is_last:
+            del self._unclaimed[key]
+        elif kept is not None:
+            kept.append(report)
 
     # ---- the host's thread --------------------------------------------------------------------------------
 

@@ -37,6 +37,7 @@ class StrategyDesk(TradingActor):
 
     def on_start(self) -> None:
         for entry in list(self.ledger.active_intents(self.strategy)):
+            self.bridge.goes_on(self.strategy, entry.intent.intent_id)
             self._work(entry.intent)
 
     # ---- taking intents -----------------------------------------------------------------------------------

@@ -150,6 +150,24 @@ async def test_the_owner_is_told_the_same_whichever_path_brings_a_fill(world: Wo
     assert recorded.fill.client_order_id == told.client_order_id
 
 
+@row(30, settings=without_dead_man)
+async def test_a_host_that_comes_back_late_is_told_what_recovery_brought_before_it_came(world: World) -> None:
+    """T30: the runtime is back and has booked the fill for a minute when the strategy hands in its intent again."""
+    intent = world.single(seconds=600)
+    await world.submit(intent)
+    await sleep_until_sent(world)
+    await world.crash()
+    world.crowd.sells(world.instruments[0], "0.44", "20")
+    await world.start_live()
+    await trio.sleep(60)
+    ticket = await world.submit(intent)
+    (told,) = fills_told(ticket)
+    assert told.quantity == 20
+    world.crowd.sells(world.instruments[0], "0.44", "30")
+    assert (await world.end_of(ticket)).outcome == "filled"
+    assert [report.quantity for report in fills_told(ticket)] == [20, 30]
+
+
 @row(35, needs=(DelayReport(told=Told.FILL, by_seconds=2),))
 async def test_a_fill_that_a_sweep_brings_before_the_stream_is_one_fill_with_the_venues_id(world: World) -> None:
     """T35: the sweep reads the trade 400 ms before the stream tells of it."""
