@@ -15,7 +15,7 @@ from ...actors.context import Paths
 from ...actors.kernel import DELIVER, Delay, Envelope, Restart, Verdict
 from ...actors.kernel.ref import ActorRef
 from ...model.event import EVENTS
-from ...runtime import SNAPSHOT
+from ...recovery import SNAPSHOT
 from ...store.errors import FailureReason
 from ...store.reading import snapshot_slots, unpack_snapshot
 from ...store.schema import SNAPSHOTS
