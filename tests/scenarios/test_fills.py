@@ -298,6 +298,23 @@ async def test_a_connection_that_is_gone_without_a_word_is_noticed_within_the_si
     assert world.held(world.instruments[0]) == 20
 
 
+@row(40, settings=without_dead_man)
+async def test_an_order_that_is_sent_into_a_connection_that_is_gone_is_one_order_all_the_same(world: World) -> None:
+    """T40: nobody knows yet that the connections are half-open; the bytes go nowhere, and the same ones go again."""
+    for link in list(world.network.links.values()):
+        link.fall_silent()
+    ticket = await world.submit(world.single(seconds=300))
+    await trio.sleep(5)
+    assert len(wire_orders(world)) == 1
+    assert not world.venue.orders()
+    await world.live()
+    await sleep_until_sent(world)
+    world.crowd.sells(world.instruments[0], "0.44", "50")
+    assert (await world.end_of(ticket)).outcome == "filled"
+    assert len(set(wire_orders(world))) == 1
+    assert len(world.venue.orders()) == 1
+
+
 @row(28, 32, needs=(CutBeforeReport(told=Told.FILL),))
 async def test_a_stream_that_is_lost_at_every_fill_loses_none(world: World) -> None:
     """T28, T32: each report that would come takes the connection with it, ten times over."""

@@ -45,6 +45,7 @@ from tallystick.testing.world.venue_faults import (
     FailSettlement,
     Refusal,
     Refuse,
+    SkewVenueClock,
     StallSettlement,
 )
 from tallystick.testing.world.world import World
@@ -185,6 +186,22 @@ async def test_a_clock_that_steps_and_drifts_leaves_orders_as_they_are(world: Wo
     assert (await world.end_of(resting)).outcome == "filled"
     assert not [event for event in world.events(OrderDone) if isinstance(event.outcome, Rejected)]
     assert not world.alerts()
+
+
+@row(74, needs=(SkewVenueClock(ahead_seconds=400),), settings=without_dead_man)
+async def test_a_cancel_that_the_venues_clock_refuses_goes_through_as_soon_as_the_clocks_agree(world: World) -> None:
+    """T74: for half a minute every signed request is too old or too new; nothing is stuck and nothing is given up."""
+    ticket = await world.submit(world.single(seconds=10))
+    await sleep_until_sent(world)
+    world.venue.put_on(SkewVenueClock(ahead_seconds=400, seconds=40))
+    await trio.sleep(30)
+    assert ticket.ended is None
+    assert world.venue.orders()[0].is_open
+    assert (await world.end_of(ticket)).outcome == "unfilled"
+    assert trio.current_time() < 100
+    assert not world.venue.orders()[0].is_open
+    again = await world.submit(world.single("again", seconds=5))
+    assert (await world.end_of(again)).outcome == "unfilled"
 
 
 # ---- settlement -------------------------------------------------------------------------------------------
