@@ -68,6 +68,10 @@ class FeedDown(Value, frozen=True):
     reason: str
 
 
+class Subscribed(Value, frozen=True):
+    """The venue said something on a new session; its books are to follow."""
+
+
 class FeedActor(TradingActor):
     """One public connection, and the quotes that come of it."""
 
@@ -128,7 +132,7 @@ class FeedActor(TradingActor):
                     frames,
                     self.dialect.stream_ping(),
                     self.settings.stream,
-                    on_subscribed=lambda: None,
+                    on_subscribed=lambda: self.actor_ref.tell(Subscribed()),
                     on_frame=arrived,
                 )
             except SessionEnded as ended:
@@ -140,8 +144,13 @@ class FeedActor(TradingActor):
     def _down(self, message: FeedDown) -> None:
         self.books.clear()
         self.given_up.clear()
+        self.cancel_timer(RESYNC)  # a session that ended is followed by another, with a backoff of its own
         for instrument in self._instruments():
             self._stale(instrument, message.reason)
+
+    @handles(Subscribed)
+    def _subscribed(self, _message: Subscribed) -> None:
+        self._resync_later()
 
     @handles(FrameArrived)
     def _frame(self, message: FrameArrived) -> None:
@@ -210,18 +219,30 @@ class FeedActor(TradingActor):
         self.books.pop(instrument, None)
         self._stale(instrument, why)
         if not self.given_up:
-            wait_seconds = RESYNC_SECONDS * float(2 ** min(self.resyncs, 10))
-            self.after(min(self.settings.stream.backoff_seconds_maximum, wait_seconds), Tick(name=RESYNC), key=RESYNC)
+            self._resync_later()
         self.given_up.add(instrument)
+
+    def _resync_later(self) -> None:
+        wait_seconds = RESYNC_SECONDS * float(2 ** min(self.resyncs, 10))
+        self.after(min(self.settings.stream.backoff_seconds_maximum, wait_seconds), Tick(name=RESYNC), key=RESYNC)
 
     @handles(Tick)
     def _resync(self, _message: Tick) -> None:
-        """Subscribe again where the venue did not send a whole book by itself; less and less often if that fails."""
-        if not self.given_up:
+        """Subscribe again where the venue did not send a whole book by itself; less and less often if that fails.
+
+        A session that answers pings and gave no book at all has lost the subscription or its answer. One book among
+        many may be missing for good: the market has ended, and a new session would only take the others away.
+        """
+        missing = sorted(self.given_up if self.books else self._trading())
+        if not missing:
             self.resyncs = 0
             return
         self.resyncs += 1
-        self._connect(f"subscribing again for {', '.join(sorted(self.given_up))}")
+        self._connect(f"subscribing again for {', '.join(missing)}")
+
+    def _trading(self) -> Sequence[InstrumentId]:
+        known = self.ledger.instruments
+        return [name for name in self.subscribed if known[name].status is not MarketStatus.RESOLVED]
 
     # ---- rules --------------------------------------------------------------------------------------------
 

@@ -136,3 +136,13 @@ async def test_a_quarter_of_an_hour_without_trouble_has_no_gap_and_no_alert(worl
     assert len(world.events(StreamGap)) == gaps
     assert world.states()[-1] == "live"
     assert not world.alerts()
+
+
+@scenario()
+async def test_a_session_that_answers_and_brings_no_book_is_subscribed_again(world: World) -> None:
+    world.fault(DropFrame(channel="market", event="book", seconds=8))
+    world.do(actions.CutStreams(channel="market"))
+    await trio.sleep(4)
+    assert not world.is_live()
+    # The subscription's only answer is lost, and nothing else would ever bring the books.
+    await world.until(world.is_live, seconds=20)
