@@ -8,7 +8,7 @@ reports, a host that raises is told so by an alert, and neither is felt by the r
 import queue
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, assert_never
 
 from ..model.event import (
     BracketDecided,
@@ -116,6 +116,8 @@ def _order_report(event: OrderSubmitted | OrderDone | SliceWithdrawn, terms: Ord
             text = f"order {outcome}: {event.evidence.detail}"
         case SliceWithdrawn():
             text, outcome = f"never sent: {event.reason}", "withdrawn"
+        case _:
+            assert_never(event)
     return Report(
         number=0,
         kind=ReportKind.ORDER,
