@@ -133,7 +133,7 @@ async def _recover(directory: Path) -> float:
     """Seconds from the opened store to the ledger; the opening itself does not depend on what is in the store."""
     async with open_store(directory / "store", journal_schema(), durability="process") as journal:
         began = time.perf_counter()
-        ledger = recover(journal)
+        ledger = recover(journal).ledger
         seconds = time.perf_counter() - began
         assert len(ledger.orders) == RECOVERED_ORDERS
         return seconds
@@ -141,7 +141,7 @@ async def _recover(directory: Path) -> float:
 
 async def _snapshot(directory: Path) -> None:
     async with open_store(directory / "store", journal_schema(), durability="process") as journal:
-        journal.put_snapshot(SNAPSHOT, journal.last_lsn, recover(journal).freeze())
+        journal.put_snapshot(SNAPSHOT, journal.last_lsn, recover(journal).ledger.freeze())
 
 
 def _read_raw(directory: Path, table: str) -> float:
@@ -219,7 +219,7 @@ async def _reconcile(directory: Path) -> float:
     await _fill(directory, RECONCILED_ORDERS)
     await _snapshot(directory)
     async with open_store(directory / "store", journal_schema()) as journal:
-        dialect = cast(Dialect, cast(Any, _ListingDialect(recover(journal))))
+        dialect = cast(Dialect, cast(Any, _ListingDialect(recover(journal).ledger)))
         began = time.perf_counter()
         async with start_runtime(
             journal,

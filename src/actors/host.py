@@ -29,6 +29,9 @@ from ..model.money import plain
 from ..model.order import OrderTerms
 from .ticket import Draft, Report, ReportKind, Ticket
 
+_draft = tuple.__new__
+"""A named tuple without the call of its own constructor: every order makes half a dozen."""
+
 
 def reports_of(event: Event, at_ns: int, ledger: Ledger) -> list[Report]:
     """The reports that an event makes, read against the ledger as it was before the event; numbers come later."""
@@ -61,26 +64,32 @@ def _report(kind: ReportKind, strategy: StrategyName, intent_id: IntentId, at_ns
 
 def _accepted(event: IntentAccepted, at_ns: int, _ledger: Ledger) -> list[Draft]:
     strategy, intent_id = event.intent.strategy, event.intent.intent_id
-    return [Draft(strategy, intent_id, False, _report, (ReportKind.ACCEPTED, strategy, intent_id, at_ns, "accepted"))]
+    return [
+        _draft(
+            Draft, (strategy, intent_id, False, _report, (ReportKind.ACCEPTED, strategy, intent_id, at_ns, "accepted"))
+        )
+    ]
 
 
 def _paused(event: StrategyPaused, at_ns: int, ledger: Ledger) -> list[Draft]:
     strategy = event.strategy
     intents = [entry.intent.intent_id for entry in ledger.active_intents(strategy)]
     return [
-        Draft(strategy, intent_id, False, _report, (ReportKind.PAUSED, strategy, intent_id, at_ns, event.reason))
+        _draft(
+            Draft, (strategy, intent_id, False, _report, (ReportKind.PAUSED, strategy, intent_id, at_ns, event.reason))
+        )
         for intent_id in intents
     ]
 
 
 def _ended(event: IntentEnded, at_ns: int, _ledger: Ledger) -> list[Draft]:
-    return [Draft(event.strategy, event.intent_id, True, end_report, (event, at_ns))]
+    return [_draft(Draft, (event.strategy, event.intent_id, True, end_report, (event, at_ns)))]
 
 
 def _decided(event: BracketDecided, at_ns: int, _ledger: Ledger) -> list[Draft]:
     if not event.decision.needs_disposition:
         return []
-    return [Draft(event.strategy, event.intent_id, False, _disposition_report, (event, at_ns))]
+    return [_draft(Draft, (event.strategy, event.intent_id, False, _disposition_report, (event, at_ns)))]
 
 
 def _disposition_report(event: BracketDecided, at_ns: int) -> Report:
@@ -104,7 +113,7 @@ def _about_order(event: OrderSubmitted | OrderDone | SliceWithdrawn, at_ns: int,
     if state is None:
         return []
     terms = state.terms
-    return [Draft(terms.strategy, terms.intent_id, False, _order_report, (event, terms, at_ns))]
+    return [_draft(Draft, (terms.strategy, terms.intent_id, False, _order_report, (event, terms, at_ns)))]
 
 
 def _order_report(event: OrderSubmitted | OrderDone | SliceWithdrawn, terms: OrderTerms, at_ns: int) -> Report:
@@ -152,7 +161,7 @@ def _settled(event: FillSettled, at_ns: int, ledger: Ledger) -> list[Draft]:
 def _about_fill(fill: Fill, write: Callable[..., Report], facts: tuple[object, ...]) -> list[Draft]:
     if fill.strategy is None or fill.intent_id is None:
         return []
-    return [Draft(fill.strategy, fill.intent_id, False, write, facts)]
+    return [_draft(Draft, (fill.strategy, fill.intent_id, False, write, facts))]
 
 
 def _fill_report(fill: Fill, at_ns: int) -> Report:

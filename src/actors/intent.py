@@ -110,6 +110,10 @@ class LegActor(TradingActor):
             self.told = progress
             self.moved(progress)
 
+    def begun(self) -> None:
+        """The slices are computed and on their way."""
+        self._tell()
+
     def moved(self, progress: LegProgress) -> None:
         """The leg's progress changed."""
         self.owner.tell(LegMoved(leg=self.work.leg, progress=progress, why_not=self.why_not))
@@ -158,11 +162,11 @@ class LegActor(TradingActor):
         if not slices:
             self._give_up(f"no slice of {plain(work.quantity)} keeps the rules of {work.instrument}")
             return
-        self.record(*(SliceComputed(terms=terms, send_by_ns=send_by) for terms in slices))
+        self.record(*[SliceComputed(terms=terms, send_by_ns=send_by) for terms in slices])
         self.planned = True
         for terms in slices:
             self._review(terms)
-        self._tell()
+        self.begun()
 
     def _held_quantity(self, instrument: Instrument) -> Quantity:
         position = self.ledger.positions.get((self.work.strategy, instrument.instrument_id))
@@ -338,6 +342,9 @@ class IntentActor(LegActor):
     def _deadline(self, _message: Deadline) -> None:
         if not self.ended:
             self._close("the intent expired")
+
+    def begun(self) -> None:
+        """Nobody counts along with a single intent: its end alone is told."""
 
     def moved(self, progress: LegProgress) -> None:
         if not progress.ended or self.ended:

@@ -62,13 +62,16 @@ class Subject(NamedTuple):
 
 
 NOBODY: Final = Subject("", "", "")
+_subject = tuple.__new__
+_row = tuple.__new__
+"""A named tuple without the call of its own constructor: a busy second has fifty thousand of each."""
 
 
 # ---- whose is it? -----------------------------------------------------------------------------------------
 
 
 def _of_intent(message: Submit, _ledger: Ledger) -> Subject:
-    return Subject(message.intent.strategy, message.intent.intent_id, "")
+    return _subject(Subject, (message.intent.strategy, message.intent.intent_id, ""))
 
 
 def _of_intent_id(message: Dispose, _ledger: Ledger) -> Subject:
@@ -76,7 +79,7 @@ def _of_intent_id(message: Dispose, _ledger: Ledger) -> Subject:
 
 
 def _of_terms(terms: OrderTerms) -> Subject:
-    return Subject(terms.strategy, terms.intent_id, terms.client_order_id)
+    return _subject(Subject, (terms.strategy, terms.intent_id, terms.client_order_id))
 
 
 def _of_order(order: ClientOrderId, ledger: Ledger) -> Subject:
@@ -88,7 +91,7 @@ def _of_fill(message: FillLogged, _ledger: Ledger) -> Subject | None:
     fill = message.fill
     if fill.strategy is None and fill.client_order_id is None:
         return None  # of no order of ours
-    return Subject(fill.strategy or "", fill.intent_id or "", fill.client_order_id or "")
+    return _subject(Subject, (fill.strategy or "", fill.intent_id or "", fill.client_order_id or ""))
 
 
 _Finder = Callable[[Any, Ledger], Subject | None]
@@ -264,7 +267,7 @@ class MessageTrace:
         zero_ns = self._recorder.now_ns() - round(self._system.now() * 1e9)
         place = _Places({"": 0})
         rows = [
-            _make_row(
+            _row(
                 TracedRow,
                 (
                     message_id,
@@ -308,7 +311,3 @@ class _Places(dict[str, int]):
     def __missing__(self, text: str) -> int:
         place = self[text] = len(self)
         return place
-
-
-_make_row = tuple.__new__
-"""A named tuple without the call of its own constructor: a busy second has fifty thousand rows."""

@@ -90,6 +90,9 @@ class OrderActor(TradingActor):
     copies_in_doubt = 0
     """Copies of the bytes that may have acted: sent, and not answered with a refusal. At zero it is nowhere."""
     alerted: frozenset[AlertId] = frozenset()
+    told: OrderState | None = None
+    """What the leg was told last."""
+    finished = False
 
     def __init__(self, context: Context, order: ClientOrderId, *, recovered: bool) -> None:
         super().__init__(context)
@@ -139,8 +142,9 @@ class OrderActor(TradingActor):
     def _tell_leg(self) -> None:
         """Say that what the leg counts has changed: a fill, the end, a withdrawal. Nothing else concerns it."""
         state = self.state_or_none
-        if state is None:
+        if state is None or state is self.told:
             return
+        self.told = state
         terms = state.terms
         leg = self.context.find(Paths.leg(terms.strategy, terms.intent_id, terms.leg))
         if leg is not None:
@@ -151,7 +155,9 @@ class OrderActor(TradingActor):
 
     def _finish(self) -> None:
         """Nothing can come of the order any more; whatever still arrives for it is in the fill log's hands."""
-        self.stop()
+        if not self.finished:
+            self.finished = True
+            self.stop()
 
     # ---- sending ------------------------------------------------------------------------------------------
 

@@ -460,14 +460,15 @@ class Cell:
         self.direct = _NO_HANDLERS
         self.receive = _no_receive
         self.mailbox.supervision = None
+        supervisor = None if self.parent is None else self.parent.instance
+        if type(ending) is ChildEnded and supervisor is not None and supervisor.notes_end(self, reason):
+            return  # it is closed already
         self.become("down", reason)
         self._answer_stop()
         if self.parent is None:
             self.close(reason)
             self.system.root_ended(reason)
-            return
-        supervisor = self.parent.instance
-        if type(ending) is not ChildEnded or supervisor is None or not supervisor.notes_end(self, reason):
+        else:
             self.parent.supervise(ending)
 
     def leave(self, reason: ExitReason) -> None:
