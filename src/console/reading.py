@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -98,7 +98,10 @@ def fold(records: Records) -> Folded:
         typer.echo(
             f"tallystick: what ended before LSN {snapshot.lsn} is not shown: {printable(str(missing))}", err=True
         )
-        return _fold(records.read(records.first_lsn), ledger, snapshot.lsn)
+        folded = _fold(records.read(records.first_lsn), ledger, snapshot.lsn)
+        if folded.build:
+            return folded
+        return replace(folded, stopped="how the last run ended is in an archive file that is away")
 
 
 def _fold(read: Iterator[Entry], ledger: Ledger, after: Lsn) -> Folded:

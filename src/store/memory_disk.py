@@ -144,24 +144,34 @@ class MemoryDisk:
         disk.folder = self.folder
         return disk
 
-    def damage_snapshot(self, entity: str, *, at_byte: int | None = -1, length: int | None = None) -> None:
-        """Spoil the newest snapshot of an entity while no store is open: flip a byte of it, or cut it to a length."""
+    def damage_snapshot(self, entity: str, *, at_byte: int | None = None, length: int | None = None) -> bool:
+        """Spoil the newest intact snapshot of an entity for the next opening; False where there is none.
+
+        One byte of it is flipped, in the middle where nothing else is said, or it is cut to a length.
+        """
         slots = snapshot_slots(entity)
-        place, put = max(
-            (
-                (found.lsn, number, place)
-                for number, group in enumerate(self.groups)
-                for place, (table, key, value) in enumerate(group.puts)
-                if table == SNAPSHOTS and key in slots and isinstance(found := unpack_snapshot(value or b""), Snapshot)
-            )
-        )[1:]
-        table, key, value = self.groups[place].puts[put]
-        data = bytearray(value or b"")[:length]
-        if length is None and at_byte is not None:
-            data[at_byte] ^= 0xFF
-        puts = list(self.groups[place].puts)
-        puts[put] = (table, key, bytes(data))
-        self.groups[place] = self.groups[place]._replace(puts=puts)
+        places = {
+            key: (number, place, row)
+            for number, group in enumerate(self.groups)
+            for place, (table, key, row) in enumerate(group.puts)
+            if table == SNAPSHOTS and key in slots
+        }
+        intact = [
+            (found.lsn, key)
+            for key, (_, _, row) in places.items()
+            if isinstance(found := unpack_snapshot(row or b""), Snapshot)
+        ]
+        if not intact:
+            return False
+        _, key = max(intact)
+        number, place, row = places[key]
+        data = bytearray(row or b"")[:length]
+        if length is None:
+            data[len(data) // 2 if at_byte is None else at_byte] ^= 0x40
+        puts = list(self.groups[number].puts)
+        puts[place] = (SNAPSHOTS, key, bytes(data))
+        self.groups[number] = self.groups[number]._replace(puts=puts)
+        return True
 
     def write(self, groups: list[Group], *, sync: bool) -> StoreFailed | None:
         """Take groups as one commit, all or none; return why not."""

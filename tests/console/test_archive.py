@@ -93,6 +93,13 @@ def test_files_that_were_moved_away_are_named(stopped: Path, tmp_path: Path) -> 
     assert run("audit", "verify", "--store", stopped).stderr == ""
 
 
+def test_how_the_last_run_ended_is_not_guessed(stopped: Path) -> None:
+    run("archive", stopped, "--before", "2026-12-01")
+    shutil.rmtree(stopped / "archive")
+    said = run("status", stopped).stdout
+    assert "stopped: how the last run ended is in an archive file that is away" in said
+
+
 def test_positions_without_the_files_are_the_positions_with_them(stopped: Path) -> None:
     before = run_json("positions", "--store", stopped)
     run("archive", stopped, "--before", "2026-11-18T11:06:50Z")

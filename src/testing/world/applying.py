@@ -17,8 +17,6 @@ from ...actors.kernel.ref import ActorRef
 from ...model.event import EVENTS
 from ...recovery import SNAPSHOT
 from ...store.errors import FailureReason
-from ...store.reading import snapshot_slots, unpack_snapshot
-from ...store.schema import SNAPSHOTS
 from . import faults as fault
 from .faults import ActorFault, AnyFault, Kept, MachineFault, OutsideAct, ProcessFault, Role, WireFault
 from .wire import HttpRequest
@@ -166,7 +164,7 @@ def _in_machine(what: MachineFault, world: World, applied: Applied) -> None:
         case fault.DamageSnapshot():
             if world.is_up:
                 world.kill_process()
-            if _damage_snapshot(world):
+            if world.disk.damage_snapshot(SNAPSHOT):
                 applied.bite()
         case _:
             assert_never(what)
@@ -196,22 +194,6 @@ def _fill_disk(what: fault.FillDisk, world: World, applied: Applied) -> None:
 
 def _count_store_failures(world: World, applied: Applied, reason: FailureReason) -> None:
     applied.counted_by(lambda: sum(failure.reason is reason for failure in world.store_failures))
-
-
-def _damage_snapshot(world: World) -> bool:
-    """Flip a byte in the newest snapshot on the disk; False where there is none."""
-    slots = snapshot_slots(SNAPSHOT)
-    rows: dict[bytes, bytes] = {}
-    for group in world.disk.groups:
-        rows.update({key: row for table, key, row in group.puts if table == SNAPSHOTS and key in slots and row})
-    if not rows:
-        return False
-    newest = max(rows, key=lambda slot: unpack_snapshot(rows[slot]) or (0, b""))
-    damaged = bytearray(rows[newest])
-    damaged[len(damaged) // 2] ^= 0x40
-    group = world.disk.groups[-1]._replace(records=[], puts=[(SNAPSHOTS, newest, bytes(damaged))], torn=False)
-    world.disk.groups.append(group)
-    return True
 
 
 # ---- actors -----------------------------------------------------------------------------------------------
