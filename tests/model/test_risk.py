@@ -139,6 +139,7 @@ def test_an_approval_cannot_be_changed_into_one_of_something_else() -> None:
         ({"account_state": AccountState.HALTED}, Gate.ACCOUNT_LIVE),
         ({"account": AccountId("polymarket:other")}, Gate.ACCOUNT_LIVE),
         ({"halted": "fire drill"}, Gate.OPERATOR_HALT),
+        ({"congestion": "a commit has taken 3.0 s so far"}, Gate.STORE),
         ({"halted": ""}, Gate.OPERATOR_HALT),
         ({"paused": "drift of rain"}, Gate.STRATEGY_PAUSED),
         ({"paused": ""}, Gate.STRATEGY_PAUSED),

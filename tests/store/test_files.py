@@ -339,3 +339,22 @@ async def test_a_network_file_system_is_refused(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr("tallystick.store.files.file_system_of", lambda path, mount_info: "nfs4")
     with pytest.raises(StoreUnsuitable, match=r"network file system \(nfs4\), .* Use a local disk"):
         await open_store(tmp_path, make_schema()).start()
+
+
+async def test_a_byte_that_the_disk_changed_in_a_snapshot_is_found_though_lmdb_sees_nothing(tmp_path: Path) -> None:
+    older, newer = b"older state " * 1_000, b"newer state " * 1_000
+    async with open_store(tmp_path, make_schema()) as journal:
+        journal.append(placed("a"), placed("b"), at_ns=0)
+        journal.put_snapshot("e", Lsn(1), older)
+        journal.put_snapshot("e", Lsn(2), newer)
+    data_path = tmp_path / "data.mdb"
+    data = bytearray(data_path.read_bytes())
+    data[data.rindex(b"newer state ") - 5_000] ^= 1
+    data_path.write_bytes(data)
+    assert verify_pages(data_path) == []
+    async with open_store(tmp_path, make_schema()) as journal:
+        assert journal.snapshot("e") == (1, older)
+        assert "do not match their hash" in journal.read_snapshots("e").damaged[0]
+        journal.put_snapshot("e", Lsn(2), newer)
+        await journal.wait_written()
+        assert journal.read_snapshots("e").damaged == ()
