@@ -37,7 +37,8 @@ from tallystick.model.money import Quantity
 from tallystick.model.order import OrderTerms
 from tallystick.model.outcome import Evidence, EvidenceKind
 from tallystick.model.report import ExecutionPage, OrderPage, OrderReport, VenueOrderStatus
-from tallystick.runtime import SNAPSHOT, recover, start_runtime
+from tallystick.recovery import SNAPSHOT, recover
+from tallystick.runtime import start_runtime
 from tallystick.store import open_store
 from tallystick.store.port import Journal
 from tallystick.store.records import journal_schema
