@@ -320,8 +320,9 @@ class LegActor(TradingActor):
             self.after(self._account.orders.confirm_within_seconds, CheckClosing(), key="closing")
 
     def _cancel(self, state: Sent | Acknowledged, reason: str) -> None:
-        desk = self.context.ref(Paths.account(self.work.account, "desk"))
-        desk.tell(CancelOrder(client_order_id=state.terms.client_order_id, reason=reason))
+        desk = self.context.find(Paths.account(self.work.account, "desk"))
+        if desk is not None:  # otherwise it is being started again, and asked once more by the next check
+            desk.tell(CancelOrder(client_order_id=state.terms.client_order_id, reason=reason))
 
     @property
     def _account(self) -> AccountSettings:

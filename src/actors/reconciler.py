@@ -24,7 +24,7 @@ from ..model.value import Value
 from ..store.records import FILLS, fill_row
 from .context import Context, Paths
 from .exchange import HANGS_AFTER_SECONDS, ConversingActor
-from .kernel import ActorRestarted, ExitReason, TaskDone, handles
+from .kernel import OutcomeUnknown, ExitReason, TaskDone, handles
 from .messages import AskTruth, LogExecutions, ReportOrder, Sweep, SweepEnded, Tick, TruthTold
 from .witness_alerts import difference_text
 
@@ -296,7 +296,7 @@ class ReconcilerActor(ConversingActor):
             patience_seconds += self.settings.witness.settle_seconds * 4
         try:
             told = await witness.ask_async(AskTruth(settled=settled), timeout=patience_seconds)
-        except (pykka.Timeout, pykka.ActorDeadError, ActorRestarted) as failure:
+        except (pykka.Timeout, pykka.ActorDeadError, OutcomeUnknown) as failure:
             why = f"the holdings were not compared: {failure}"
             return HoldingFindings(why=why if trigger in RECOVERY else "", unread=(why,))
         assert isinstance(told, TruthTold)

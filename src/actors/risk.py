@@ -1,5 +1,7 @@
 """The risk actor: lets the pure gates decide about every order. What passes goes on, what does not is told why."""
 
+from ..model.account import AccountState
+from ..model.identifiers import AccountId
 from ..model.order import Computed
 from ..model.risk import ApprovedOrder, Refused
 from ..model.risk_facts import Gate
@@ -30,9 +32,12 @@ class RiskActor(TradingActor):
         self.approvals.settle(terms.client_order_id)  # a slice that is reviewed again must not stand in its own way
         verdict = self.gates.review_order(terms)
         if isinstance(verdict, ApprovedOrder):
+            desk = self.context.find(Paths.account(terms.account, "desk"))
+            if desk is None:
+                self._refuse(message, _away(terms.account))
+                return
             if isinstance(self.ledger.orders.get(terms.client_order_id), Computed):  # not withdrawn meanwhile
                 self.approvals.add(terms)
-            desk = self.context.ref(Paths.account(terms.account, "desk"))
             # Past its time it must not go out: coverage has alerted it by then.
             deadline = self.monotonic() + message.send_within_seconds
             desk.tell(PlaceOrder(order=verdict, leg=message.leg), deadline=deadline)
@@ -49,3 +54,14 @@ class RiskActor(TradingActor):
                 held=refusal.gate in HELD,
             )
         )
+
+
+def _away(account: AccountId) -> Refused:
+    """The account's actors are being started again, and its state in the ledger is that of before."""
+    return Refused(
+        gate=Gate.ACCOUNT_LIVE,
+        message=f"account {account} is being started again",
+        field="account",
+        found="restarting",
+        allowed=str(AccountState.LIVE),
+    )

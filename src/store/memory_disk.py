@@ -96,6 +96,8 @@ class MemoryDisk:
         """Set while the disk answers; see `hang`."""
         self.answering.set()
         self._synced = 0
+        self._may_prune = False
+        """Some group may say that records before it can go."""
         self._fault: StoreFailed | None = None
 
     def fail_next(self, reason: FailureReason = FailureReason.IO_ERROR, detail: str = "injected") -> None:
@@ -141,6 +143,7 @@ class MemoryDisk:
         disk.groups = list(groups)
         disk.first_lsn = self.first_lsn
         disk._count()  # it is one of these
+        disk._may_prune = True
         disk.folder = self.folder
         return disk
 
@@ -186,6 +189,7 @@ class MemoryDisk:
             )
         self.used_bytes += size_bytes
         self.groups += groups
+        self._may_prune = self._may_prune or any(group.prune_below is not None for group in groups)
         self._records_count += sum(len(group.records) for group in groups)
         if sync:
             self.sync()
@@ -236,6 +240,9 @@ class MemoryDisk:
 
     def _let_go(self) -> None:
         """Take out the records that synced groups have pruned."""
+        if not self._may_prune:
+            return
+        self._may_prune = False
         below = max((group.prune_below for group in self.groups if group.prune_below is not None), default=None)
         if below is None:
             return

@@ -68,7 +68,7 @@ class _Draw:
         self.rig = rig
         self.random = Random(f"world {seed}")
         # Skewed: most worlds are short, and therefore many; a few are long.
-        self.seconds = round(SECONDS_MINIMUM + (SECONDS_MAXIMUM - SECONDS_MINIMUM) * self.random.random() ** 3, 1)
+        self.seconds = round(SECONDS_MINIMUM + (SECONDS_MAXIMUM - SECONDS_MINIMUM) * self.random.random() ** 6, 1)
         self.crowd: list[CrowdOrder] = []
         self.mids = {name: Decimal(self.random.randrange(40, 61)) * TICK for name in rig.instruments[:2]}
 

@@ -248,12 +248,16 @@ class Faults:
 
     def __init__(self) -> None:
         self._faults: list[ActiveFault] = []
+        self._on: list[ActiveFault] = []
+        """Those of them that may still bite: a long day has thousands that are over."""
         self._count = 0
 
     def put_on(self, fault: AnyFault, now_ms: int) -> ActiveFault:
         self._count += 1
         active = ActiveFault(self._count, fault, now_ms)
         self._faults.append(active)
+        self._on = [known for known in self._on if known.is_on(now_ms)]
+        self._on.append(active)
         return active
 
     def lift(self, fault_id: int | None = None) -> int:
@@ -271,7 +275,7 @@ class Faults:
         self, kind: type[Kind], now_ms: int, concerns: Callable[[Kind], bool] = lambda _fault: True
     ) -> Kind | None:
         """The first fault of a kind that is on and concerned; it has bitten once more."""
-        for active in self._faults:
+        for active in self._on:
             fault = active.fault
             if isinstance(fault, kind) and active.is_on(now_ms) and concerns(fault):
                 active.bites += 1
@@ -282,7 +286,7 @@ class Faults:
 
     def shows(self, kind: type[Kind], now_ms: int) -> Kind | None:
         """A fault that is on as a state rather than an event; looking at it does not use it up."""
-        for active in self._faults:
+        for active in self._on:
             if isinstance(active.fault, kind) and active.is_on(now_ms):
                 active.bites += 1
                 return active.fault
