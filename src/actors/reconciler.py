@@ -24,7 +24,7 @@ from ..model.value import Value
 from ..store.records import FILLS, fill_row
 from .context import Context, Paths
 from .exchange import HANGS_AFTER_SECONDS, ConversingActor
-from .kernel import OutcomeUnknown, ExitReason, TaskDone, handles
+from .kernel import ExitReason, OutcomeUnknown, TaskDone, handles
 from .messages import AskTruth, LogExecutions, ReportOrder, Sweep, SweepEnded, Tick, TruthTold
 from .witness_alerts import difference_text
 
