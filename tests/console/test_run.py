@@ -31,8 +31,10 @@ from .run_kit import (
 )
 
 LINE_BYTES_MAX = 65_536
-BROKEN_RISK = "import tallystick.actors.risk as risk; risk.review_intent = None; "
-"""Makes an actor of the runtime crash on every intent."""
+BROKEN_INTAKE = "import tallystick.actors.gates as gates; gates.review_intent = None; "
+"""Makes the desk of a strategy crash on every intent."""
+BROKEN_RISK = "import tallystick.actors.gates as gates; gates.review_order = None; "
+"""Makes a child of the root crash on every order."""
 
 
 @pytest.fixture(scope="module")
@@ -347,7 +349,7 @@ class TestEndsWithANumber:
         content = lines_of(single("a", expires_in_seconds=1))
         command = run_file(tmp_path, configuration, content, "--live-timeout-seconds", "1", key=KEY_WITH_SHARES)
         assert command.child.returncode == ExitCode.NOT_LIVE, command.log
-        assert "the opening balances are not known yet" in command.log
+        assert "positions from before the first start await an operator's adoption" in command.log
 
     def test_where_another_holds_the_store(self, venue: VenueProcess, tmp_path: Path) -> None:
         configuration = configure(tmp_path, venue.addresses)
@@ -414,7 +416,7 @@ class TestEndsWithANumber:
 
     def test_never_because_one_intent_crashed_an_actor(self, venue: VenueProcess, tmp_path: Path) -> None:
         configuration = configure(tmp_path, venue.addresses)
-        command = run_file(tmp_path, configuration, lines_of(single("a")), key=KEYS[15], prelude=BROKEN_RISK)
+        command = run_file(tmp_path, configuration, lines_of(single("a")), key=KEYS[15], prelude=BROKEN_INTAKE)
         assert command.child.returncode == ExitCode.INTENTS_REFUSED, command.log
         assert [found["type"] for found in command.said] == ["refused", "summary"]
         assert command.said[0]["problems"][0]["allowed"] == "the same line again; it is worked at most once"
