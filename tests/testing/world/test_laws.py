@@ -23,7 +23,6 @@ from tallystick.model.money import Cash, Quantity
 from tallystick.model.order import Acknowledged, Done, Sent
 from tallystick.model.outcome import Cancelled, CancelOutcome, EvidenceKind, NeverArrived
 from tallystick.model.sizing import pair_quantities
-from tallystick.store.group import GroupJournal
 from tallystick.store.memory import MemoryStore
 from tallystick.store.port import Lsn
 from tallystick.testing.world import venue_faults as fault
@@ -165,16 +164,16 @@ def barrier_off(patch: Patch) -> None:
 
 
 def reports_do_not_wait(patch: Patch) -> None:
-    whole = GroupJournal.when_durable
+    """Reports are handed over when their event is recorded, durable or not."""
+    whole = Recorder.record
 
-    def when_durable(self: GroupJournal, lsn: Lsn, action: Callable[[], None]) -> None:
-        is_report = getattr(getattr(action, "func", None), "__func__", None) is HostBridge.deliver
-        if is_report:
-            action()
-        else:
-            whole(self, lsn, action)
+    def record(self: Recorder, *events: Event, cause: int = 0) -> Lsn:
+        lsn = whole(self, *events, cause=cause)
+        while self._drafts:
+            self.bridge.deliver(self._drafts.popleft()[1])
+        return lsn
 
-    patch.setattr(GroupJournal, "when_durable", when_durable)
+    patch.setattr(Recorder, "record", record)
 
 
 def dedup_off(patch: Patch) -> None:
