@@ -80,7 +80,7 @@ class Tally:
     orders: int = 0
     fills: int = 0
     entries: int = 0
-    unresolved: int = 0
+    ended_by_hand: int = 0
     moments: Counter[str] = field(default_factory=Counter)
     """What was under way when it died; one death may have been in the midst of several things."""
 
@@ -91,7 +91,7 @@ class Tally:
         self.orders += other.orders
         self.fills += other.fills
         self.entries += other.entries
-        self.unresolved += other.unresolved
+        self.ended_by_hand += other.ended_by_hand
         self.moments += other.moments
         return self
 
@@ -99,7 +99,7 @@ class Tally:
         moments = "\n".join(f"  {count:>5}  {moment}" for moment, count in sorted(self.moments.items()))
         return (
             f"{self.kills} kills and {self.stops} orderly stops; {self.intents} intents, {self.orders} orders, "
-            f"{self.fills} fills, {self.entries} entries; {self.unresolved} intents wait for an operator; "
+            f"{self.fills} fills, {self.entries} entries; {self.ended_by_hand} orders ended by hand; "
             f"it died\n{moments}"
         )
 
@@ -122,7 +122,7 @@ class Campaign(Host):
         self.tally.orders = len(self.record.submitted)
         self.tally.fills = len(self.record.fills)
         self.tally.entries = self.record.entries
-        self.tally.unresolved = len(self.record.unresolved)
+        self.tally.ended_by_hand = self.ended_by_hand
         return self.tally
 
     # ---- one life -----------------------------------------------------------------------------------------

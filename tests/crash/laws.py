@@ -29,7 +29,7 @@ from tallystick.model.intent import AnyIntent, Intent
 from tallystick.model.ledger import Ledger
 from tallystick.model.money import Quantity, plain
 from tallystick.model.order import Done, Sent
-from tallystick.model.outcome import Rejected
+from tallystick.model.outcome import NeverArrived, Rejected
 from tallystick.model.sizing import pair_quantities
 from tallystick.store import open_reader, verify
 from tallystick.store.port import Lsn
@@ -165,15 +165,14 @@ class Record:
 
     # ---- at the end ---------------------------------------------------------------------------------------
 
-    @property
-    def unresolved(self) -> set[str]:
-        """Intents with an order that was submitted, cancelled, and never shown by the venue: a person must end it.
+    def unresolved(self) -> dict[str, str]:
+        """Orders that were submitted, cancelled, and never shown by the venue, with their intents: a person ends them.
 
         Absence is no evidence (law L4), and the bytes of an order that nobody wants any more are not sent again.
         """
         return {
-            str(state.terms.intent_id)
-            for state in self.ledger.orders.values()
+            str(order): str(state.terms.intent_id)
+            for order, state in self.ledger.orders.items()
             if isinstance(state, Sent) and state.cancel is not None
         }
 
@@ -198,8 +197,8 @@ class Record:
             state = self.ledger.orders[order]  # type: ignore[index]  # a NewType of text
             there = theirs.get(venue_order_id)
             if there is None:
-                resolved = isinstance(state, Done) and isinstance(state.outcome, Rejected)
-                assert resolved or state.terms.intent_id in self.unresolved, f"{order} is not there: {state}"
+                resolved = isinstance(state, Done) and isinstance(state.outcome, Rejected | NeverArrived)
+                assert resolved, f"{order} is not there: {state}"
                 continue
             assert isinstance(state, Done), f"{order} has not ended here, and is {there.status} there"
             assert state.progress.filled == there.size_matched, f"{order}: {state}, the venue has {there}"
@@ -231,7 +230,7 @@ class Record:
     def _check_intents(self, intents: dict[str, bytes]) -> None:
         assert self.accepted <= intents.keys(), "intents were accepted that nobody handed in"
         still = self.accepted - self.ends.keys()
-        assert still <= self.unresolved, f"intents without a terminal report: {still - self.unresolved}"
+        assert not still, f"intents without a terminal report: {still}"
         filled: dict[str, Decimal] = defaultdict(Decimal)
         for state in self.ledger.orders.values():
             if isinstance(state, Done):

@@ -52,10 +52,14 @@ class Commander:
         environment: dict[str, str],
         point: points.Point | None = None,
         file_bytes_max: int | None = None,
+        tells: bool = True,
     ) -> "Life":
-        """Fork a child that runs `tallystick` with these arguments; its stderr is appended to `log`."""
+        """Fork a child that runs `tallystick` with these arguments; its stderr is appended to `log`.
+
+        What it says on stdout is heard, if it `tells` in JSON lines, and appended to `log` as well where not.
+        """
         stdin, hand = os.pipe()
-        ear, stdout = os.pipe()
+        ear, stdout = os.pipe() if tells else (None, os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
         stderr = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         logged_bytes = log.stat().st_size
         command = Start(
@@ -104,13 +108,15 @@ class Commander:
 class Life:
     """One run of a runtime, from its fork to its end."""
 
-    def __init__(self, commander: Commander, pid: int, hand: int, ear: int, log: Path, logged_bytes: int) -> None:
+    def __init__(
+        self, commander: Commander, pid: int, hand: int, ear: int | None, log: Path, logged_bytes: int
+    ) -> None:
         self.pid = pid
         self.said: list[dict[str, Any]] = []
         self.started_at = time.monotonic()
         self._commander = commander
         self._hand = hand
-        self._ear: int | None = ear
+        self._ear = ear
         self._log = log
         self._log_offset = logged_bytes
         self._log_read = self._log_offset

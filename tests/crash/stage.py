@@ -127,6 +127,13 @@ class Stage:
             file_bytes_max=file_bytes_max,
         )
 
+    def command(self, *arguments: str) -> None:
+        """Run another `tallystick` command beside the runtime, to its end."""
+        log = self.folder / "command-log"
+        life = self._commander.start(*arguments, log=log, environment=self.environment, tells=False)
+        code = life.ends()
+        assert code == 0, f"{arguments} ended with {code}: {life.log}"
+
     # ---- the crowd ----------------------------------------------------------------------------------------
 
     def quote(self) -> None:

@@ -69,7 +69,7 @@ class TestAFullDisk:
         assert "the store has failed" in life.log
         host.bury(life)
         host.finish()
-        assert not host.record.unresolved
+        assert not host.ended_by_hand
 
     def test_a_ceiling_that_is_reached_is_named_and_a_higher_one_helps(self, played: Stage) -> None:
         host = Host(played)
