@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import pytest
 import trio
+import trio.testing
 from tallystick.actors import message_trace
 from tallystick.actors.kernel.trace import Record
 from tallystick.actors.message_trace import FLUSH_SECONDS, ROWS_A_BATCH, MessageTrace
@@ -230,3 +231,16 @@ async def test_a_failed_store_ends_the_tracing_quietly(autojump_clock: trio.test
     bench.handled(1, "Exchange", sender=ORDER_ACTOR, receiver=GATEWAY)
     await bench.trace.run()
     assert bench.system.trace.sink is None
+
+
+async def test_a_busy_runtime_flushes_each_thousand_rows_and_loses_none(autojump_clock: trio.testing.MockClock) -> None:
+    bench = Bench()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(bench.trace.run)
+        began = trio.current_time()
+        for number in range(ROWS_A_BATCH + 1):
+            bench.handled(number, "Exchange", sender=ORDER_ACTOR, receiver=GATEWAY)
+        await trio.testing.wait_all_tasks_blocked()
+        assert trio.current_time() == began
+        assert sum(len(event.rows) for event in bench.recorder.events) == ROWS_A_BATCH + 1
+        nursery.cancel_scope.cancel()
