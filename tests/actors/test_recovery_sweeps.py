@@ -2,7 +2,7 @@
 
 import trio
 from tallystick.actors.messages import Sweep
-from tallystick.actors.settings import ReconcilerSettings
+from tallystick.actors.settings import ReconcilerSettings, WitnessSettings
 from tallystick.model.account import Reconciliation, SweepTrigger
 from tallystick.model.event import AlertOpened, FillRecorded, FillSettled, ReconciliationEnded
 from tallystick.model.fill import FillSource, Settlement
@@ -206,7 +206,7 @@ async def test_a_drift_that_stays_is_one_alert_and_asks_nobody_to_repair_it(worl
     assert len(world.network.sent("GET", "/data/trades")) - trades <= 50
 
 
-@scenario()
+@scenario(settings=account_settings(witness=WitnessSettings(realert_seconds=900)))
 async def test_a_drift_that_nobody_answers_is_told_again_on_its_schedule(world: World) -> None:
     quiet_drift(world)
     await buy(world)
