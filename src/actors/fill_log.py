@@ -283,6 +283,8 @@ class FillLogActor(TradingActor):
             return
         alerts = [self._reversed(fill, transaction)] if settlement is Settlement.REVERSED else []
         self._record_with(FillSettled(key=key, settlement=settlement, transaction=transaction), alerts)
+        if settlement is Settlement.REVERSED:
+            self._tell_leg(fill)
         if settlement.is_final:
             self._tell_witness()
             stalled = stalled_alert_id(key)
@@ -290,6 +292,16 @@ class FillLogActor(TradingActor):
                 self.context.ref(Paths.ALERTS).tell(
                     Explain(alert_id=stalled, by=f"trade {key.trade_id} is {settlement}")
                 )
+
+    def _tell_leg(self, fill: Fill) -> None:
+        """What a leg at work counts has become less. Its order may have ended long ago and tells it nothing more."""
+        state = None if fill.client_order_id is None else self.ledger.orders.get(fill.client_order_id)
+        if state is None:
+            return
+        terms = state.terms
+        leg = self.context.find(Paths.leg(terms.strategy, terms.intent_id, terms.leg))
+        if leg is not None:
+            leg.tell(OrderMoved(state=state))
 
     def _reversed(self, fill: Fill, transaction: str) -> Alert:
         execution = fill.execution
