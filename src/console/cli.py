@@ -9,6 +9,7 @@ from . import (
     alerts,
     archive,
     audit,
+    chaos,
     check,
     demo,
     operate,
@@ -73,6 +74,7 @@ for _command in (
     run,
     check,
     sim,
+    chaos,
 ):
     _command.register(app)
 

@@ -48,6 +48,8 @@ class ExitCode(IntEnum):
     NOT_ALLOWED = 47, "the runtime belongs to another user"
     NOT_ANSWERED = 48, "the runtime did not answer in time; the same command id asks what became of it"
     RECONCILIATION_INCOMPLETE = 49, "the account was reconciled, but not everything could be read"
+    LAW_BROKEN = 50, "a drawn day broke a law; the command that replays it is printed"
+    SITUATION_UNMET = 51, "a long campaign never met a situation that it must meet"
     INTERRUPTED = 130, "interrupted from the keyboard"
 
 

@@ -25,6 +25,10 @@ AHEAD = 4
 """So many seeds for each worker are under way or waiting: enough that none is idle, few enough to stop soon."""
 
 
+DUE_DAYS = 200
+"""A campaign of so many days must have met every situation; a shorter one may have had no occasion."""
+
+
 class Summary(Value, frozen=True):
     """What a campaign came to so far. `faults` says how often each was felt, over all runs."""
 
@@ -44,6 +48,11 @@ class Summary(Value, frozen=True):
     @property
     def is_lawful(self) -> bool:
         return not self.broken
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it was long enough that every situation must have occurred."""
+        return self.days >= DUE_DAYS
 
     @property
     def unmet(self) -> tuple[str, ...]:

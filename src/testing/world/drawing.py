@@ -8,16 +8,19 @@ from collections.abc import Callable, Iterator
 from decimal import Decimal
 from random import Random
 
+import msgspec
+
 from ...model.fill import Direction
 from ...model.identifiers import InstrumentId, IntentId
 from ...model.intent import AnyIntent, Intent, PairIntent, PairLeg, Side, Style, TimeInForce
 from ...model.money import Cash, Price, Quantity
+from ..day import DayPlan, PairPlan
 from ..day_drawing import plan_day
 from . import faults as fault
 from . import venue_faults as at_venue
 from .clock import EPOCH_MS
 from .faults import AnyFault, Kept, Role
-from .plan import CrowdOrder, Delays, HandIn, Plan, Strike
+from .plan import CrowdOrder, Delays, HandIn, MarketNeeded, Plan, Strike
 from .rigs import RIGS
 from .venue import VenueRig
 from .venue_faults import Asked, Refusal, Told
@@ -33,6 +36,9 @@ CALM_SHARE, FEW_SHARE, SOME_SHARE = 0.04, 0.55, 0.88
 """How many worlds have no faults, up to three kinds, up to nine; the others have every kind."""
 INTENT_SECONDS = (8.0, 90.0)
 """How long a host gives an intent: short, so that deadlines meet everything else."""
+
+FULL_SELDOM = 40.0
+"""A full day has as many faults as a short one, strewn over more hours."""
 
 _EVENTS_TO_CRASH_AT = (
     "intent_accepted",
@@ -63,12 +69,15 @@ def draw_plan(seed: int, *, venue: str = "polymarket") -> Plan:
 class _Draw:
     """One drawing of one plan."""
 
-    def __init__(self, seed: int, rig: VenueRig) -> None:
+    def __init__(self, seed: int, rig: VenueRig, *, seconds: float | None = None, seldom: float = 1.0) -> None:
         self.seed = seed
+        self.seldom = seldom
+        """So many times as far apart are the faults."""
         self.rig = rig
         self.random = Random(f"world {seed}")
         # Skewed: most worlds are short, and therefore many; a few are long.
-        self.seconds = round(SECONDS_MINIMUM + (SECONDS_MAXIMUM - SECONDS_MINIMUM) * self.random.random() ** 6, 1)
+        drawn = round(SECONDS_MINIMUM + (SECONDS_MAXIMUM - SECONDS_MINIMUM) * self.random.random() ** 6, 1)
+        self.seconds = drawn if seconds is None else seconds
         self.crowd: list[CrowdOrder] = []
         self.mids = {name: Decimal(self.random.randrange(40, 61)) * TICK for name in rig.instruments[:2]}
 
@@ -76,7 +85,6 @@ class _Draw:
         random = self.random
         self._quotes()
         hand_ins = tuple(sorted(self._hand_ins(), key=lambda found: found.at_seconds))
-        strikes = tuple(sorted(self._strikes(), key=lambda found: found.at_seconds))
         return Plan(
             seed=self.seed,
             seconds=self.seconds,
@@ -86,7 +94,7 @@ class _Draw:
             restart_seconds=random.choice(((0.0, 0.0), (0.0, 2.0), (0.5, 15.0), (5.0, 60.0))),
             hand_ins=hand_ins,
             crowd=tuple(sorted(self.crowd, key=lambda found: found.at_seconds)),
-            strikes=strikes,
+            strikes=self.strikes(),
         )
 
     def _delays(self, least: tuple[float, ...], more: tuple[float, ...]) -> Delays:
@@ -214,6 +222,10 @@ class _Draw:
 
     # ---- what goes wrong ----------------------------------------------------------------------------------
 
+    def strikes(self) -> tuple[Strike, ...]:
+        """Every fault at its time, in order."""
+        return tuple(sorted(self._strikes(), key=lambda found: found.at_seconds))
+
     def _strikes(self) -> Iterator[Strike]:
         random = self.random
         makers = self._makers()
@@ -229,7 +241,7 @@ class _Draw:
         else:
             chosen, every = makers, (300.0, 600.0)
         for make in chosen:
-            mean_seconds = random.choice(every)
+            mean_seconds = random.choice(every) * self.seldom
             at = random.expovariate(1 / mean_seconds)
             while at < self.seconds:
                 what = make()
@@ -401,7 +413,66 @@ def _world_ns(seconds: float) -> int:
 def draw_full_plan(seed: int) -> Plan:
     """Draw the day of forty sized pairs, half past nine to four, with faults strewn over it."""
     day = plan_day(seed)
-    drawn = _Draw(seed, RIGS["polymarket"]())
-    drawn.seconds = float(day.seconds)
-    strikes = tuple(sorted(drawn._strikes(), key=lambda found: found.at_seconds))
-    return Plan(seed=seed, seconds=drawn.seconds, strikes=strikes)
+    faults = _Draw(seed, RIGS["polymarket"](), seconds=float(day.seconds), seldom=FULL_SELDOM)
+    faults.mids = {market.yes: Decimal("0.5") for market in day.markets}
+    return Plan(
+        seed=seed,
+        seconds=float(day.seconds),
+        markets=tuple(
+            MarketNeeded(slug=found.slug, question=found.question, tick=found.tick, fee_rate=found.fee_rate)
+            for found in day.markets
+        ),
+        wires=Delays(least_seconds=0.01, more_seconds_mean=0.02),
+        commits=Delays(least_seconds=0.001, more_seconds_mean=0.002),
+        restart_seconds=(0.5, 15.0),
+        hand_ins=tuple(sorted((_handed_in(day, pair) for pair in day.pairs), key=lambda hand_in: hand_in.at_seconds)),
+        crowd=tuple(sorted((*_quoted(day), *_taken(day)), key=lambda order: order.at_seconds)),
+        strikes=faults.strikes(),
+    )
+
+
+def _handed_in(day: DayPlan, pair: PairPlan) -> HandIn:
+    intent = msgspec.structs.replace(
+        day.intent(pair), strategy=STRATEGY, expires_at_ns=_world_ns(pair.expires_at_seconds)
+    )
+    return HandIn(at_seconds=pair.at_seconds, intent=intent)
+
+
+def _quoted(day: DayPlan) -> Iterator[CrowdOrder]:
+    """Both sides of every market, each level until the market's next quotes."""
+    for market in day.markets:
+        quoted = [quotes for quotes in day.quotes if quotes.market == market.slug]
+        ends = [*(quotes.at_seconds for quotes in quoted[1:]), float(day.seconds)]
+        for quotes, until in zip(quoted, ends, strict=True):
+            for direction, levels in ((Direction.BUY, quotes.bids), (Direction.SELL, quotes.asks)):
+                for price, quantity in levels:
+                    yield CrowdOrder(
+                        at_seconds=quotes.at_seconds,
+                        instrument=market.yes,
+                        direction=direction,
+                        price=price,
+                        quantity=quantity,
+                        seconds=until - quotes.at_seconds,
+                    )
+
+
+def _taken(day: DayPlan) -> Iterator[CrowdOrder]:
+    """What meets our resting legs: across their book, or in the other outcome, by making a pair or retiring one."""
+    for pair in day.pairs:
+        for leg, buys in zip(pair.legs, (True, False), strict=True):
+            market = day.market(leg.market)
+            # We bid for one outcome of the market; whoever sells it may as well bid for the other.
+            ours, other, price = (
+                (market.yes, market.no, leg.limit_price)
+                if buys
+                else (market.no, market.yes, Price(1 - leg.limit_price))
+            )
+            for take in leg.takes:
+                yield CrowdOrder(
+                    at_seconds=take.at_seconds,
+                    instrument=other if take.mirrored else ours,
+                    direction=Direction.BUY if take.mirrored else Direction.SELL,
+                    price=Price(1 - price) if take.mirrored else price,
+                    quantity=take.quantity,
+                    seconds=0.0,
+                )

@@ -33,6 +33,7 @@ from ...venues.sim.polymarket.running import RunningServer, running_server
 from ...venues.sim.polymarket.venue import VenueSettings
 from . import venue_faults as fault
 from .clock import EPOCH_MS
+from .plan import MarketNeeded
 from .venue import VenueExecution, VenueOrder, VenueSession
 from .wire import HttpRequest
 
@@ -55,6 +56,9 @@ MARKETS = (
     MarketSpec(question="Snow?", slug="snow"),
     MarketSpec(question="Slow?", slug="slow", taker_delay_ms=3_000),
 )
+
+FUND, FULL_FUND = Decimal(1_000), Decimal(10_000)
+"""What the account begins with: in a short world, and in one with markets of its own."""
 
 _PATHS: dict[fault.Asked, tuple[str | None, str]] = {
     fault.Asked.ANY: (None, "/"),
@@ -190,7 +194,9 @@ class PolymarketSession:
         signed = sign_order(order, market.contract(token), signer)
         order_id, why = VenueOrderId(signed.order_hash), ""
         async with httpx.AsyncClient(
-            transport=SeamTransport(self._dial), base_url="http://venue", timeout=None
+            transport=SeamTransport(self._dial),
+            base_url="http://venue",
+            timeout=None,  # noqa: S113 - the world's own end bounds it
         ) as client:
             login = key_request_headers(signer, chain_id=137, timestamp_seconds=now_seconds, nonce=0)
             answer = await client.get("/auth/derive-api-key", headers=login)
@@ -373,26 +379,35 @@ _REFUSALS: dict[fault.Refusal, dict[str, object]] = {
 }
 
 
+def _outcomes(spec: MarketSpec) -> tuple[InstrumentId, InstrumentId]:
+    """The two instruments of a market."""
+    first, second = (InstrumentId(f"polymarket:{spec.slug}:{outcome}") for outcome in spec.outcomes)
+    return first, second
+
+
 class PolymarketRig:
     """Stands a simulated Polymarket up, with `fund` pUSD in the account's wallet."""
 
     name = "polymarket"
     account = ACCOUNT
     settlement_asset = CASH
-    instruments = (
-        InstrumentId("polymarket:rain:Yes"),
-        InstrumentId("polymarket:snow:Yes"),
-        InstrumentId("polymarket:rain:No"),
-        InstrumentId("polymarket:snow:No"),
-    )
 
     def __init__(
         self,
         venue: VenueSettings | None = None,
         *,
+        markets: Sequence[MarketNeeded] = (),
         surplus_shares_allowed: bool = False,
     ) -> None:
-        self._venue = VenueSettings(markets=MARKETS, fund=Decimal(1_000)) if venue is None else venue
+        if venue is None:
+            specs = tuple(
+                MarketSpec(question=found.question, slug=found.slug, tick_size=found.tick, fee_rate=found.fee_rate)
+                for found in markets
+            )
+            venue = VenueSettings(markets=specs or MARKETS, fund=FULL_FUND if specs else FUND)
+        self._venue = venue
+        first, second = zip(*(_outcomes(spec) for spec in venue.markets[:2]), strict=True)
+        self.instruments: tuple[InstrumentId, ...] = (*first, *second)
         self._surplus_shares_allowed = surplus_shares_allowed
 
     @asynccontextmanager

@@ -6,11 +6,12 @@ from .plan import Plan
 from .polymarket import PolymarketRig
 from .venue import VenueRig
 
-RIGS: dict[str, Callable[[], VenueRig]] = {
+RIGS: dict[str, Callable[..., VenueRig]] = {
     PolymarketRig.name: PolymarketRig,
 }
 
 
 def rig_of(plan: Plan) -> VenueRig:
     """The rig that a plan is for. Raises KeyError for a venue that has not joined."""
-    return RIGS[plan.venue]()
+    rig = RIGS[plan.venue]
+    return rig(markets=plan.markets) if plan.markets else rig()
