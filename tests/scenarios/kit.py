@@ -13,6 +13,7 @@ and what the strategy was told.
 
 import functools
 import inspect
+import os
 import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
@@ -26,7 +27,7 @@ from tallystick.actors.settings import AccountSettings, StrategySettings
 from tallystick.actors.ticket import ReportKind, Ticket, TicketClosed
 from tallystick.model.event import FillRecorded, IntentEnded, OrderSubmitted
 from tallystick.model.fill import FillKey
-from tallystick.model.identifiers import AssetId, ClientOrderId, InstrumentId, IntentId
+from tallystick.model.identifiers import AssetId, ClientOrderId, IntentId
 from tallystick.model.intent import AnyIntent
 from tallystick.model.money import ZERO, Price, Quantity
 from tallystick.model.order import Acknowledged, Computed, Done, OrderState, Sent, Withdrawn
@@ -42,6 +43,8 @@ from tallystick.venues.port import Capabilities, Dialect
 Parameters = ParamSpec("Parameters")
 Story = Callable[Concatenate[World, Parameters], Awaitable[None]]
 
+SEED = int(os.environ.get("TALLYSTICK_SCHEDULE", "1"))
+"""Another number gives every scenario other interleavings of its tasks, and other draws."""
 AGREEMENT_SECONDS = 150.0
 """Two cadences of the reconciler, and the backoff of a question: by then everything has been asked about."""
 
@@ -124,7 +127,7 @@ def row(
     strategy: Callable[[VenueRig], StrategySettings] | None = None,
     rig: Callable[[VenueRig], VenueRig] | None = None,
     start: bool = True,
-    seed: int = 1,
+    seed: int = SEED,
     agrees: bool = True,
     holdings: bool = True,
 ) -> Callable[[Story[Parameters]], Callable[..., None]]:
@@ -326,10 +329,6 @@ def placed_at(world: World) -> list[float]:
 
 def _places(world: World, request: HttpRequest) -> bool:
     return world.rig.order_body(request) is not None
-
-
-def instrument(world: World, place: int = 0) -> InstrumentId:
-    return world.instruments[place]
 
 
 def asset(world: World, place: int = 0) -> AssetId:

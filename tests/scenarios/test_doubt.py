@@ -141,7 +141,7 @@ async def test_a_slot_is_not_quoted_again_while_its_old_order_is_unresolved(worl
     world.crowd.sells(world.instruments[0], "0.44", "20")
     report = await world.end_of(ticket)
     assert (report.outcome, report.filled) == ("partly_filled", (Decimal(20),))
-    await world.submit(msgspec.structs.replace(world.single("again", quantity="30", seconds=5)))
+    await world.submit(world.single("again", quantity="30", seconds=5))
 
 
 @pytest.mark.parametrize("venue_name", sorted(RIGS))

@@ -303,7 +303,7 @@ async def test_after_fees_partial_fills_and_money_from_outside_the_ledger_is_the
         (filled,) = (await world.end_of(ticket)).filled
         held += -filled if selling else filled
         if number % 10 == 9:
-            world.venue.withdraw(world.rig.settlement_asset, Decimal("1.000001"))
+            world.venue.deposit(world.rig.settlement_asset, Decimal("1.000001"))
     await world.until(lambda: not world.ledger.unsettled)
     await world.until(
         lambda: world.held(world.rig.settlement_asset) == world.wallet(world.rig.settlement_asset), seconds=200
@@ -313,7 +313,7 @@ async def test_after_fees_partial_fills_and_money_from_outside_the_ledger_is_the
     assert all(fee is not None for fee in fees)
     assert any(fees), "some of the trades were charged for"
     await world.until(world.is_converged, seconds=200)
-    assert all(truth.exact for truth in world.ledger.truths.values())
+    await world.until(lambda: all(truth.exact for truth in world.ledger.truths.values()), seconds=200)
 
 
 # ---- reconciliations --------------------------------------------------------------------------------------
