@@ -20,7 +20,7 @@ Examples:
 
 \b
 Ends with {ExitCode.LAW_BROKEN.value} at the first day that breaks a law, and prints the command that replays it;
-and with {ExitCode.SITUATION_UNMET.value} where a campaign of 200 days or more never met one of the situations that it must meet.
+and with {ExitCode.SITUATION_UNMET.value} where a campaign of 200 days or more never met a situation that it must meet.
 """
 
 
