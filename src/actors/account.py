@@ -11,12 +11,12 @@ from ..model.closing import is_close
 from ..model.event import AccountChanged, ForeignOrderSeen, StreamGap
 from ..model.identifiers import AccountId, AlertId, AssetId, ClientOrderId, VenueOrderId
 from ..model.money import plain
-from ..model.order import Acknowledged, Computed, Done, Sent, Withdrawn
+from ..model.order import Acknowledged, Computed, Done, OrderTerms, Sent, Withdrawn
 from ..model.report import OrderReport
 from ..store.records import ALERTS, ORDER_NAMES, order_name_row
 from .closing import ClosingActor
 from .context import Connection, Context, Paths
-from .kernel import ActorRef, handles
+from .kernel import ActorDeadError, ActorRef, handles
 from .messages import (
     AccountMoved,
     CancelOrder,
@@ -78,7 +78,14 @@ class AccountDesk(ClosingActor):
             if state.terms.account != self.account or self._actor(state.terms.client_order_id) is not None:
                 continue
             if isinstance(state, (Sent, Acknowledged)) or (isinstance(state, Done) and state.fills_outstanding > 0):
-                self.context.start.start_order(state.terms, recovered=True)
+                self._start_order(state.terms, recovered=True)
+
+    def _start_order(self, terms: OrderTerms, *, recovered: bool) -> ActorRef | None:
+        """The order's actor; None while their supervisor is being started again: then the next sweep starts it."""
+        try:
+            return self.context.start.start_order(terms, recovered=recovered)
+        except ActorDeadError:
+            return None
 
     def _actor(self, order: ClientOrderId) -> ActorRef | None:
         return self.context.find(Paths.order(self.account, order))
@@ -195,7 +202,7 @@ class AccountDesk(ClosingActor):
                 )
                 self.gap_since_ns = None
             if not self.ledger.account(self.account).opened:
-                self.context.ref(Paths.account(self.account, "witness")).tell(CompareNow(why="opening"))
+                self.context.tell(Paths.account(self.account, "witness"), CompareNow(why="opening"))
         self._move()
 
     def _alert_incomplete(self, alert_id: AlertId, why: str) -> None:
@@ -241,7 +248,8 @@ class AccountDesk(ClosingActor):
         if entry.state is not AccountState.LIVE:
             self.refuse(message, "account_live", f"{self.account} is {entry.state}: {entry.reason}", held=True)
             return
-        self.context.start.start_order(message.order.terms, recovered=False)
+        if self._start_order(message.order.terms, recovered=False) is None:
+            self.refuse(message, "account_live", f"the orders of {self.account} are being started again", held=True)
 
     @handles(CancelOrder)
     def _cancel(self, message: CancelOrder) -> None:
@@ -250,8 +258,9 @@ class AccountDesk(ClosingActor):
             return
         actor = self._actor(message.client_order_id)
         if actor is None:
-            actor = self.context.start.start_order(state.terms, recovered=False)
-        actor.tell(message)
+            actor = self._start_order(state.terms, recovered=False)
+        if actor is not None:
+            actor.tell(message)
 
     @handles(ReportOrder)
     def _report(self, message: ReportOrder) -> None:
@@ -265,8 +274,9 @@ class AccountDesk(ClosingActor):
             return
         actor = self._actor(order)
         if actor is None:
-            actor = self.context.start.start_order(state.terms, recovered=False)
-        actor.tell(message)
+            actor = self._start_order(state.terms, recovered=False)
+        if actor is not None:
+            actor.tell(message)
 
     def _unknown_order(self, report: OrderReport) -> None:
         """An order of ours that has ended long ago, or one that the journal has never seen."""

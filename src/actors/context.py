@@ -203,6 +203,18 @@ class Context:
         """The actor at this path, or None where there is none (any more)."""
         return self.system.find(path)
 
+    def tell(self, path: str, message: object) -> None:
+        """Tell an actor that may be in a branch which is just started again: then it hears nothing, as at a crash.
+
+        For messages that nobody waits for in vain: whoever starts there reads the store, and who needs an answer has
+        a timer. Raises `Leaving` like `ref`.
+        """
+        found = self.system.find(path)
+        if found is not None:
+            found.tell(message)
+        elif self.system.is_stopping:
+            raise Leaving(f"{path} has stopped already")
+
     def ref(self, path: str) -> ActorRef:
         """The actor at this path, which is there as long as the runtime is.
 

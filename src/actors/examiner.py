@@ -87,8 +87,8 @@ class ExaminerActor(ObservingActor):
         match self.dialect.read_order(reply, message.venue_order_id):
             case OrderReport() as report:
                 # It is the truth, whoever asked for it.
-                desk = self.context.ref(Paths.account(self.account, "desk"))
-                desk.tell(ReportOrder(report=report, source=FillSource.SWEEP, rest=True))
+                told = ReportOrder(report=report, source=FillSource.SWEEP, rest=True)
+                self.context.tell(Paths.account(self.account, "desk"), told)
                 filled, whole = plain(report.filled_quantity), plain(report.original_quantity)
                 shown = f"{report.venue_status}, {filled} of {whole} filled"
             case OrderNotFound() as not_found:

@@ -40,10 +40,9 @@ class ConversingActor(TradingActor):
         self._numbers += 1
         number = self._numbers
         box = self._waiting[number] = _Box()
-        gateway = self.context.ref(Paths.connection(self.account, "gateway"))
-        gateway.tell(
-            Exchange(request=request, reply_to=self.actor_ref, tag=number, after=self.context.recorder.journal.last_lsn)
-        )
+        after = self.context.recorder.journal.last_lsn
+        exchange = Exchange(request=request, reply_to=self.actor_ref, tag=number, after=after)
+        self.context.tell(Paths.connection(self.account, "gateway"), exchange)
         patience_seconds = self.settings.gateway.timeout_seconds * 3
         try:
             with trio.move_on_after(patience_seconds):

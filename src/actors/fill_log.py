@@ -219,7 +219,7 @@ class FillLogActor(TradingActor):
         now = self.monotonic()
         if now >= self.hint_again_at:
             self.hint_again_at = now + HINTS_APART_SECONDS
-            self.context.ref(Paths.account(self.account, "witness")).tell(CompareNow(why="hint"))
+            self.context.tell(Paths.account(self.account, "witness"), CompareNow(why="hint"))
 
     # ---- seen again ---------------------------------------------------------------------------------------
 
@@ -386,8 +386,8 @@ class FillLogActor(TradingActor):
         )
 
     def _sweep(self, detail: str) -> None:
-        reconciler = self.context.ref(Paths.connection(self.account, "reconciler"))
-        reconciler.tell(Sweep(trigger=SweepTrigger.UNMATCHED_FILL, detail=detail))
+        sweep = Sweep(trigger=SweepTrigger.UNMATCHED_FILL, detail=detail)
+        self.context.tell(Paths.connection(self.account, "reconciler"), sweep)
 
     def _raise(
         self, alert_id: AlertId, kind: AlertKind, message: str, evidence: tuple[tuple[str, str], ...], fill: Fill | None

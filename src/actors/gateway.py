@@ -90,7 +90,7 @@ class GatewayActor(TradingActor):
         self.down_since_ns: int | None = None
 
     def on_start(self) -> None:
-        self.context.ref(Paths.account(self.account, "desk")).tell(GatewayDown())
+        self.context.tell(Paths.account(self.account, "desk"), GatewayDown())
         self.transport = SeamTransport(
             self.context.connect, connections_maximum=self.settings.gateway.concurrency_maximum
         )
@@ -124,8 +124,8 @@ class GatewayActor(TradingActor):
     def _logged_in(self, _message: LoggedIn) -> None:
         """From here on requests may leave; those that came earlier have waited."""
         self.ready = True
-        self.context.ref(Paths.account(self.account, "feed")).tell(InstrumentsLearned())
-        self.context.ref(Paths.account(self.account, "desk")).tell(GatewayReady())
+        self.context.tell(Paths.account(self.account, "feed"), InstrumentsLearned())
+        self.context.tell(Paths.account(self.account, "desk"), GatewayReady())
         if self.settings.gateway.heartbeat_seconds is not None:
             self._heartbeat()
         self.after(CLOCK_CHECK_SECONDS, Tick(name=RECHECK), key=RECHECK)
@@ -170,7 +170,7 @@ class GatewayActor(TradingActor):
         # Read first: only then the dialect knows which texts of the answer are secret.
         problem = self.dialect.read_log_in(reply)
         if problem is None:
-            self.context.ref(Paths.connection(self.account, "stream")).tell(CredentialsObtained())
+            self.context.tell(Paths.connection(self.account, "stream"), CredentialsObtained())
         self._audit_received(request, reply, journal.last_lsn, 0)
         return problem
 

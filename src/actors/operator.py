@@ -226,8 +226,8 @@ class OperatorDesk(TradingActor):
                 sweep = Sweep(
                     trigger=SweepTrigger.OPERATOR, detail=f"{by}: {message.note}".strip(": "), since_ns=command.since_ns
                 )
-                desk = self.context.ref(Paths.account(command.account, "desk"))
-                return (), [lambda: desk.tell(sweep)], f"{command.account} is being reconciled"
+                path = Paths.account(command.account, "desk")
+                return (), [lambda: self.context.tell(path, sweep)], f"{command.account} is being reconciled"
             case CancelAll() | AdoptHolding() | EndOrder():
                 raise AssertionError(f"{described(command)} is decided elsewhere")
 
@@ -350,9 +350,9 @@ class OperatorDesk(TradingActor):
         for state in self.ledger.live_orders(account):
             terms = state.terms
             if isinstance(state, (Sent, Acknowledged)) and (terms.strategy, terms.intent_id) not in working:
-                desk = self.context.ref(Paths.account(terms.account, "desk"))
+                path = Paths.account(terms.account, "desk")
                 cancel = CancelOrder(client_order_id=terms.client_order_id, reason=f"cancel-all by {by}")
-                effects.append(lambda desk=desk, cancel=cancel: desk.tell(cancel))  # type: ignore[misc]  # bound early
+                effects.append(lambda path=path, cancel=cancel: self.context.tell(path, cancel))  # type: ignore[misc]  # bound early
         return effects
 
     # ---- what the venue is looked at for first ------------------------------------------------------------
@@ -360,7 +360,10 @@ class OperatorDesk(TradingActor):
     def _examiner(self, account: AccountId) -> ActorRef:
         if not self.context.connection(account).gateway_ready:
             raise CommandRefused(f"the venue of {account} is not reached now, and it must be looked at first")
-        return self.context.ref(Paths.account(account, "examiner"))
+        examiner = self.context.find(Paths.account(account, "examiner"))
+        if examiner is None:
+            raise CommandRefused(f"the actors of {account} are being started again; ask once more")
+        return examiner
 
     def _examine_holding(self, message: Operate, command: AdoptHolding) -> None:
         self._known_account(command.account)
@@ -436,11 +439,11 @@ class OperatorDesk(TradingActor):
             by=str(message.operator),
             note=message.note,
         )
-        witness = self.context.ref(Paths.account(account, "witness"))
+        witness = Paths.account(account, "witness")
         text = (
             f"the book of {account} has {plain(truth.book.matched + quantity)} {asset} now, {plain(quantity)} adopted"
         )
-        effects: Effects = [lambda: witness.tell(CompareNow(why="adopted"))]
+        effects: Effects = [lambda: self.context.tell(witness, CompareNow(why="adopted"))]
         self._carry_out(message, (adopted,), effects, text, waiting.reply)
 
     def _open_orders(self, account: AccountId, asset: AssetId) -> int:

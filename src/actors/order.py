@@ -195,9 +195,9 @@ class OrderActor(TradingActor):
 
     def _exchange(self, request: Request, tag: str, after: Lsn) -> None:
         named = msgspec.structs.replace(request, label=f"{request.label} {self.order}")
-        gateway = self.context.ref(Paths.connection(self.account.account, "gateway"))
         places = self.order if tag == PLACE else None
-        gateway.tell(Exchange(request=named, reply_to=self.actor_ref, tag=tag, after=after, places=places))
+        exchange = Exchange(request=named, reply_to=self.actor_ref, tag=tag, after=after, places=places)
+        self.context.tell(Paths.connection(self.account.account, "gateway"), exchange)
 
     def _resend(self) -> None:
         """Send the journalled bytes again, unchanged: the venue recognises them, or takes them for the first time."""
@@ -461,8 +461,8 @@ class OrderActor(TradingActor):
         return self.ledger.orders.get(self.order)
 
     def _trigger_sweep(self, trigger: SweepTrigger, detail: str, since_ns: int | None = None) -> None:
-        reconciler = self.context.ref(Paths.connection(self.account.account, "reconciler"))
-        reconciler.tell(Sweep(trigger=trigger, detail=detail, since_ns=since_ns))
+        sweep = Sweep(trigger=trigger, detail=detail, since_ns=since_ns)
+        self.context.tell(Paths.connection(self.account.account, "reconciler"), sweep)
 
     # ---- cancelling ---------------------------------------------------------------------------------------
 

@@ -136,8 +136,8 @@ class ReconcilerActor(ConversingActor):
         self.running = None
         self.last_ended = self.monotonic()
         self.record(ReconciliationEnded(record=found.record))
-        desk = self.context.ref(Paths.account(self.account, "desk"))
-        desk.tell(SweepEnded(record=found.record, stream_was_up=found.stream_was_up))
+        ended = SweepEnded(record=found.record, stream_was_up=found.stream_was_up)
+        self.context.tell(Paths.account(self.account, "desk"), ended)
         if found.record.complete:
             self.mark_healthy()
             self._begin()

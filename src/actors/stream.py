@@ -67,7 +67,7 @@ class StreamActor(TradingActor):
         self.logged_in.set()
 
     def _desk_tell(self, message: StreamUp | StreamDown) -> None:
-        self.context.ref(Paths.account(self.account, "desk")).tell(message)
+        self.context.tell(Paths.account(self.account, "desk"), message)
 
     async def _run(self) -> None:
         attempt = 0
@@ -183,17 +183,18 @@ class StreamActor(TradingActor):
                 case ExecutionReport() | SettlementReport():
                     executions.append(report)
                 case OrderReport():
-                    desk = self.context.ref(Paths.account(self.account, "desk"))
-                    desk.tell(ReportOrder(report=report, source=FillSource.STREAM, rest=False))
+                    told = ReportOrder(report=report, source=FillSource.STREAM, rest=False)
+                    self.context.tell(Paths.account(self.account, "desk"), told)
                 case Unrecognised():
                     self._unreadable(report)
                 case Alive():
                     pass
         if executions:
-            self.context.ref(Paths.account(self.account, "fills")).tell(
+            self.context.tell(
+                Paths.account(self.account, "fills"),
                 LogExecutions(
                     reports=tuple(executions), source=FillSource.STREAM, received_at_ns=message.received_at_ns
-                )
+                ),
             )
 
     def _unreadable(self, report: Unrecognised) -> None:
@@ -217,5 +218,5 @@ class StreamActor(TradingActor):
                 )
             )
         )
-        reconciler = self.context.ref(Paths.connection(self.account, "reconciler"))
-        reconciler.tell(Sweep(trigger=SweepTrigger.UNREADABLE_FRAME, detail=report.why))
+        sweep = Sweep(trigger=SweepTrigger.UNREADABLE_FRAME, detail=report.why)
+        self.context.tell(Paths.connection(self.account, "reconciler"), sweep)

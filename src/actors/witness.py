@@ -224,7 +224,7 @@ class WitnessActor(DiagnosingActor):
         self.record(*events)
         self.differing_since.pop(OPENING, None)
         self._explain(opening_id(self.account), "the opening was adopted")
-        self.context.ref(Paths.account(self.account, "desk")).tell(OpeningKnown())
+        self.context.tell(Paths.account(self.account, "desk"), OpeningKnown())
         self._compare(observed)
 
     def _matched(self, asset: AssetId) -> SignedQuantity:
@@ -235,7 +235,7 @@ class WitnessActor(DiagnosingActor):
         holdings = _holdings(venue)
         if self.ledger.account(self.account).opening_observed != holdings:
             self.record(OpeningObserved(account=self.account, holdings=holdings, stamps=stamps))
-            self.context.ref(Paths.account(self.account, "desk")).tell(OpeningKnown())
+            self.context.tell(Paths.account(self.account, "desk"), OpeningKnown())
         why = "there are positions, and only an operator's command adopts a position"
         self._raise(opening_alert(self.account, why, venue, venue, self.now_ns()))
         self._look_again_soon()
@@ -386,10 +386,10 @@ class WitnessActor(DiagnosingActor):
         for execution in found.missing:
             order = self.ledger.by_venue_id.get((self.account, execution.key.venue_order_id))
             self._raise(dropped_fill_alert(execution, order, self.now_ns()))
-        reconciler = self.context.ref(Paths.connection(self.account, "reconciler"))
         since_ns = min(execution.venue_time_ns for execution in found.missing) - 1_000_000_000
         detail = f"{len(found.missing)} fills are not in the log"
-        reconciler.tell(Sweep(trigger=SweepTrigger.DRIFT, detail=detail, since_ns=since_ns))
+        sweep = Sweep(trigger=SweepTrigger.DRIFT, detail=detail, since_ns=since_ns)
+        self.context.tell(Paths.connection(self.account, "reconciler"), sweep)
         return {AssetId(execution.instrument) for execution in found.missing} | {self.dialect.settlement_asset}
 
     def _book_exits(self, found: Diagnosed) -> set[AssetId]:
@@ -402,8 +402,9 @@ class WitnessActor(DiagnosingActor):
             if opened := opening_of(self.context, alert):
                 announce(self.context, alert, self.record(*opened))
             reports = tuple(ExecutionReport(execution=execution) for execution in exits)
-            self.context.ref(Paths.account(self.account, "fills")).tell(
-                LogExecutions(reports=reports, source=FillSource.RECOVERY, received_at_ns=self.now_ns())
+            self.context.tell(
+                Paths.account(self.account, "fills"),
+                LogExecutions(reports=reports, source=FillSource.RECOVERY, received_at_ns=self.now_ns()),
             )
         return {asset for asset, _ in found.exits} | {self.dialect.settlement_asset}
 
