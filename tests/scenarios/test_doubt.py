@@ -215,7 +215,7 @@ FAULTS: tuple[Callable[[int, float], VenueFault], ...] = (
 
 
 @pytest.mark.parametrize("venue_name", venues((), lambda _: True))
-@examples(max_examples=20)
+@examples(max_examples=50)
 @given(
     faults=st.lists(
         st.tuples(st.sampled_from(range(len(FAULTS))), st.integers(1, 4), st.sampled_from([0.5, 4.0, 15.0, 40.0])),

@@ -93,10 +93,10 @@ def test_in_ten_thousand_orders_of_arrival_a_cancelled_order_ends_with_what_was_
 
 @row(41, strategy=busy)
 async def test_fills_in_the_moment_of_the_cancel_are_decided_upon_once_and_as_they_were(world: World) -> None:
-    """T41: a hundred pairs whose leg fills within 50 ms of its cancel, on wires with drawn delays."""
+    """T41: two hundred pairs whose leg fills within 50 ms of its cancel, on wires with drawn delays."""
     random = Random(world.seed)
     world.weather.latency_seconds = lambda: random.uniform(0, 0.03)
-    for number in range(100):
+    for number in range(200):
         pair = world.pair(f"p{number}", notional="4.4", seconds=0.6)
         ticket = await world.submit(pair)
         await sleep_until_sent(world, 2 * (number + 1))
@@ -109,7 +109,7 @@ async def test_fills_in_the_moment_of_the_cancel_are_decided_upon_once_and_as_th
         assert report.filled == (decided.long_filled, decided.short_filled)
         asked = [found for found in ticket.reports if found.kind is ReportKind.DISPOSITION_NEEDED]
         assert len(asked) == (1 if decided.needs_disposition else 0)
-    assert len(world.events(BracketDecided)) == len(world.events(IntentEnded)) == 100
+    assert len(world.events(BracketDecided)) == len(world.events(IntentEnded)) == 200
     outcomes = {event.outcome for event in world.events(IntentEnded)}
     assert len(outcomes) >= 2, "the race was lost and won"
     answers = {type(event.outcome) for event in world.events(CancelAnswered)}
