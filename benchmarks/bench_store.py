@@ -115,12 +115,11 @@ def encode_seconds() -> float:
     """Encoding an event alone."""
     codec = make_schema().codec
     events = make_events(EVENTS // 4)
-    kind = codec.kind_of(events[0])
 
     def encode_all() -> float:
         started = time.perf_counter()
         for event in events:
-            codec.encode(event, kind, 1, 1, 1, 1)
+            codec.encode(event, 1, 1, 1, 1)
         return (time.perf_counter() - started) / len(events)
 
     return best_of(encode_all)
@@ -143,8 +142,7 @@ def lmdb_burst_seconds(directory: Path, durability: Durability) -> float:
     """The same events and rows, encoded beforehand and put by LMDB alone, a row each, in large transactions."""
     codec = make_schema().codec
     events = make_events(EVENTS)
-    kind = codec.kind_of(events[0])
-    records = [codec.encode(event, kind, lsn, 1, 1, 1) for lsn, event in enumerate(events, 1)]
+    records = [codec.encode(event, lsn, 1, 1, 1) for lsn, event in enumerate(events, 1)]
     puts = [[(put.table, str(put.key).encode(), put.value or b"") for put in rows(event)] for event in events]
     number = struct.Struct(">Q").pack
     sync = durability == "fsync"

@@ -230,6 +230,7 @@ class _Draw:
         random = self.random
         makers = self._makers()
         hostility = random.random()
+        every: tuple[float, ...]
         if hostility < CALM_SHARE:
             return
         if hostility < FEW_SHARE:
@@ -283,7 +284,8 @@ class _Draw:
 
     def _of_requests(self) -> list[Callable[[], AnyFault]]:
         def asked() -> Asked:
-            return self.random.choice((Asked.PLACE, Asked.PLACE, Asked.CANCEL, *Asked))
+            kinds: tuple[Asked, ...] = (Asked.PLACE, Asked.PLACE, Asked.CANCEL, *Asked)
+            return self.random.choice(kinds)
 
         def refusing(how: Refusal) -> Callable[[], AnyFault]:
             def make() -> AnyFault:
