@@ -19,15 +19,19 @@ from ...model.event import (
     Event,
     FillRecorded,
     FillSettled,
+    HoldingAdopted,
     IntentAccepted,
     IntentEnded,
+    OpeningAdopted,
+    OperatorCommanded,
     OrderDone,
     OrderSubmitted,
     SliceComputed,
     SliceWithdrawn,
+    TransferBooked,
 )
 from ...model.fill import Settlement
-from ...model.identifiers import AssetId, ClientOrderId, IntentId, TradeId, VenueOrderId
+from ...model.identifiers import AccountId, AssetId, ClientOrderId, CommandId, IntentId, TradeId, VenueOrderId
 from ...model.intent import PairIntent
 from ...model.ledger import IntentKey, Ledger
 from ...model.order import OrderTerms
@@ -50,6 +54,7 @@ LAWS: dict[str, str] = {
     "never_more_than_intended": "What was executed and what is open of a leg never exceed what was intended.",
     "outcomes_equal": "Every order's outcome is the one that the venue has in its own books.",
     "fills_equal": "The log has the fills that the venue has: each of them, and no other.",
+    "moved_by_evidence": "Only executions, the ledger's transactions and an operator's command move a book.",
     "views_equal": "Once quiet, the book is what the venue and the wallet hold, to the last unit.",
     "nobody_else": "The venue has no order of ours that the journal does not know or that was not told of as foreign.",
     "every_intent_ends": "Every accepted intent ends in one terminal report, the same however often it is told.",
@@ -94,6 +99,9 @@ class Guard:
         self._decided: set[IntentKey] = set()
         self._left: set[bytes] = set()
         self._exposed: dict[tuple[IntentKey, int], Decimal] = {}
+        self._opened: set[AccountId] = set()
+        self._commands: set[CommandId] = set()
+        self._transfers: set[str] = set()
         world.at_request.append(self._request)
 
     # ---- at once ------------------------------------------------------------------------------------------
@@ -205,8 +213,29 @@ class Guard:
                     self._breach("one_end", f"intent {key} ended twice, or without having been accepted")
                 self._ended[key] = event
                 self._as_it_stood(event)
+            case OpeningAdopted() | OperatorCommanded() | HoldingAdopted() | TransferBooked():
+                self._moved(event)
             case _:
                 pass
+
+    def _moved(self, event: OpeningAdopted | OperatorCommanded | HoldingAdopted | TransferBooked) -> None:
+        """Judge what moves a book without an execution."""
+        match event:
+            case OpeningAdopted():
+                positions = [held for held in event.holdings if held.asset != self._world.rig.settlement_asset]
+                if positions or event.account in self._opened:
+                    self._breach("moved_by_evidence", f"an opening moved the book: {event}")
+                self._opened.add(event.account)
+            case OperatorCommanded():
+                self._commands.add(event.command_id)
+            case HoldingAdopted():
+                if event.command_id not in self._commands:
+                    self._breach("moved_by_evidence", f"nobody commanded it: {event}")
+            case TransferBooked():
+                transaction = event.transfer.transaction
+                if transaction in self._transfers or not self._world.venue.has_transaction(transaction):
+                    self._breach("moved_by_evidence", f"twice, or not on the ledger: {event.transfer}")
+                self._transfers.add(transaction)
 
     def _fill(self, event: FillRecorded) -> None:
         execution = event.fill.execution

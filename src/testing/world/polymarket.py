@@ -147,6 +147,10 @@ class PolymarketSession:
         held = self.server.books.balances().get(OWNER, {})
         return {CASH if asset == "pUSD" else names[TokenId(asset)]: Decimal(amount) for asset, amount in held.items()}
 
+    def has_transaction(self, transaction: str) -> bool:
+        receipt = self.server.venue.chain.receipt(transaction)
+        return receipt is not None and receipt.succeeded
+
     # ---- the other side -----------------------------------------------------------------------------------
 
     def place(self, instrument: InstrumentId, direction: Direction, price: Decimal, quantity: Decimal) -> str:

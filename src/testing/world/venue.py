@@ -62,6 +62,9 @@ class VenueSession(Protocol):
     def holdings(self) -> Mapping[AssetId, Decimal]:
         """What the account holds for sure: on chain where the venue settles there."""
 
+    def has_transaction(self, transaction: str) -> bool:
+        """Whether the ledger that the account settles on has this transaction, and it came about."""
+
     # ---- the other side of every trade --------------------------------------------------------------------
 
     def place(self, instrument: InstrumentId, direction: Direction, price: Decimal, quantity: Decimal) -> str:

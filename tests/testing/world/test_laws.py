@@ -16,13 +16,24 @@ from tallystick.actors.host import HostBridge
 from tallystick.actors.order import OrderActor
 from tallystick.actors.reconciler import ReconcilerActor
 from tallystick.actors.ticket import IntentRejected, Report, Ticket
-from tallystick.model.event import AlertOpened, CancelRequested, Event, FillSettled, IntentEnded
+from tallystick.actors.witness import WitnessActor
+from tallystick.model.event import (
+    AlertOpened,
+    CancelRequested,
+    Event,
+    FillSettled,
+    IntentEnded,
+    OpeningAdopted,
+    TruthCompared,
+)
 from tallystick.model.fill import Direction
 from tallystick.model.identifiers import ClientOrderId, VenueOrderId
 from tallystick.model.money import Cash, Quantity
 from tallystick.model.order import Acknowledged, Done, Sent
 from tallystick.model.outcome import Cancelled, CancelOutcome, EvidenceKind, NeverArrived
+from tallystick.model.report import Holding
 from tallystick.model.sizing import pair_quantities
+from tallystick.store.audit import AuditRecord
 from tallystick.store.memory import MemoryStore
 from tallystick.store.port import Lsn
 from tallystick.testing.world import venue_faults as fault
@@ -151,6 +162,16 @@ async def a_stranger_trades(world: World, guard: Guard) -> None:
     guard.settled()
 
 
+async def a_stranger_trades_unseen(world: World, guard: Guard) -> None:
+    """A trade past the runtime that no stream and no history shows for a while: only the views differ."""
+    world.venue.put_on(fault.LagLists(by_seconds=600, seconds=120))
+    world.venue.put_on(fault.DropReport(seconds=120))
+    world.crowd.sells(world.instruments[0], "0.30", "20")
+    await world.trade_by_hand(world.instruments[0], Direction.BUY, "0.30", "20")
+    await trio.sleep(400)
+    guard.settled()
+
+
 # ---- broken runtimes --------------------------------------------------------------------------------------
 
 
@@ -224,6 +245,26 @@ def cursor_without_overlap(patch: Patch) -> None:
 def intents_not_remembered(patch: Patch) -> None:
     numbers = itertools.count()
     patch.setattr(strategy, "intent_row", lambda name, intent: f"nothing {next(numbers)}".encode())
+
+
+def auto_correct_on(patch: Patch) -> None:
+    """A difference between the views is taken into the book, without anybody having asked for it."""
+    whole = WitnessActor.record
+
+    def record(self: WitnessActor, *events: Event | AuditRecord) -> Lsn:
+        wrong = [event.truth for event in events if isinstance(event, TruthCompared) and event.truth.agree is False]
+        corrections = [
+            OpeningAdopted(
+                account=truth.account,
+                holdings=(Holding(asset=truth.asset, quantity=truth.differences[0].amount),),
+                by="the runtime",
+                stamps=(),
+            )
+            for truth in wrong
+        ]
+        return whole(self, *events, *corrections)
+
+    patch.setattr(WitnessActor, "record", record)
 
 
 def twice_the_size(patch: Patch) -> None:
@@ -304,6 +345,7 @@ MUTATIONS = (
     Mutation("outcomes_equal", silence_is_absence, an_answer_lost_and_an_order_hidden),
     Mutation("outcomes_equal", every_cancel_believed, a_fill_during_the_cancel),
     Mutation("fills_equal", cursor_without_overlap, a_fill_that_the_stream_loses),
+    Mutation("moved_by_evidence", auto_correct_on, a_stranger_trades_unseen),
     Mutation("views_equal", fees_forgotten, a_taker),
     Mutation("every_intent_ends", told_another_end, a_pair),
     Mutation("reports_in_order", reported_twice, a_pair),
