@@ -7,7 +7,7 @@ RUN_STAMP := build/.installed-run
 DEV_STAMP := build/.installed-dev
 TYPING := build/typing/tallystick
 
-.PHONY: demo test bench check lint types imports unit format lock clean
+.PHONY: demo test bench chaos check lint types imports unit format lock clean
 
 demo: $(RUN_STAMP)
 	$(BIN)/tallystick demo --day almost-working
@@ -16,6 +16,10 @@ test: lint types imports unit
 
 bench: $(DEV_STAMP)
 	$(BIN)/python -m benchmarks
+
+# Two thousand drawn days, several at a time; stops at the first broken law and says how to see it again.
+chaos: $(RUN_STAMP)
+	$(BIN)/tallystick chaos --days 2000 --seed 1
 
 lint: $(DEV_STAMP)
 	$(BIN)/ruff check .
