@@ -86,10 +86,13 @@ class Outcome(Value, frozen=True):
     """What led to a breach."""
 
 
-def live(plan: Plan) -> Outcome:
-    """Live through a plan, in a world of its own. The runtime's log is left unwritten: the journal has it all."""
+def live(plan: Plan, *, draw: Callable[[int], int] | None = None) -> Outcome:
+    """Live through a plan, in a world of its own. The runtime's log is left unwritten: the journal has it all.
+
+    With `draw`, that decides in which order tasks run, and not the plan's seed (see `schedule.drawn_tasks`).
+    """
     with _unlogged():
-        return simulate(lambda: _live(plan), seed=plan.seed)
+        return simulate(lambda: _live(plan), seed=plan.seed, draw=draw)
 
 
 def _drop(_logger: object, _method: str, _event: MutableMapping[str, object]) -> str:
@@ -157,7 +160,7 @@ class Life:
                     actors.start_soon(self._strike)
                     await trio.sleep_until(self.plan.seconds)
                 self._heal()
-                await trio.sleep_until(self.plan.ends_seconds)
+                await trio.sleep_until(max(self.plan.ends_seconds, self.plan.seconds + self._views_seconds))
                 rest_seconds = await self._come_to_rest()
                 self.keeper.is_last = True
                 if rest_seconds is not None:
@@ -170,6 +173,13 @@ class Life:
             self.guard.breaches += [found for found in broken.breaches if found not in self.guard.breaches]
         self._accidents()
         return self._outcome(rest_seconds)
+
+    @property
+    def _views_seconds(self) -> float:
+        """When the last of what happened must have been looked at: with the second comparison after it, as the first
+        one may read a chain that has not made it final.
+        """
+        return 2 * self.world.settings.witness.cadence_seconds
 
     # ---- phases -------------------------------------------------------------------------------------------
 

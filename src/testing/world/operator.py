@@ -21,6 +21,7 @@ from .world import World
 PERSON = Operator(uid=1_000, user="operator")
 LOOK_SECONDS = 15.0
 """How often he looks."""
+QUARANTINED = "quarantined:"
 PATIENCE_SECONDS = 60.0
 """How long after the last fault he believes the venue that an order is not in its books, and none is on its way."""
 
@@ -44,6 +45,9 @@ class Person:
     async def look(self) -> None:
         """Look once, and do what there is to do."""
         world = self.world
+        if world.is_running and self._is_well_for(0.0) and self._wants_a_restart():
+            await world.stop()  # whoever keeps the world starts it again
+            return
         for command, note in self._needed() if world.is_live() else ():
             if not world.is_running or world.died.is_set():
                 return
@@ -72,6 +76,13 @@ class Person:
         if self._is_well_for(PATIENCE_SECONDS):
             needed += [(EndOrder(client_order_id=order), "the venue says that it never came") for order in self._lost()]
         return needed
+
+    def _wants_a_restart(self) -> bool:
+        """Whether a report was put aside that only the next start takes up again, as its alert says."""
+        return any(
+            alert.alert_id.startswith(QUARANTINED) and alert.state.is_open
+            for alert in self.world.ledger.alerts.values()
+        )
 
     def _is_well_for(self, seconds: float) -> bool:
         return self.healed_at is not None and trio.current_time() - self.healed_at >= seconds

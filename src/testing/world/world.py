@@ -54,7 +54,7 @@ from ...store.records import journal_schema
 from ...store.retention import Retention
 from .clock import EPOCH_MS, MachineClock
 from .polymarket import PolymarketRig
-from .schedule import ordered_tasks
+from .schedule import drawn_tasks, ordered_tasks
 from .venue import VenueRig, VenueSession
 from .wire import HttpRequest, Network, Weather
 
@@ -619,9 +619,9 @@ def run_world(
     return simulate(main, seed=seed)
 
 
-def simulate(main: Callable[[], Awaitable[T]], *, seed: int = 1) -> T:
-    """Run an async function on a clock that jumps, its tasks in an order that follows from the seed."""
-    with ordered_tasks(seed):
+def simulate(main: Callable[[], Awaitable[T]], *, seed: int = 1, draw: Callable[[int], int] | None = None) -> T:
+    """Run an async function on a clock that jumps, its tasks in an order that follows from the seed, or is drawn."""
+    with ordered_tasks(seed) if draw is None else drawn_tasks(draw):
         try:
             return trio.run(main, clock=MockClock(autojump_threshold=0))
         except BaseExceptionGroup as group:
