@@ -13,7 +13,7 @@ from ..model.account import SweepTrigger
 from ..model.alert import Alert, AlertKind, Severity
 from ..model.event import Event, FillConflict, FillRecorded, FillSettled, ReportQuarantined, StrategyPaused
 from ..model.fill import Execution, Fill, FillKey, FillSource, Settlement
-from ..model.identifiers import AccountId, AlertId, AssetId, ClientOrderId
+from ..model.identifiers import AccountId, AlertId, AssetId, ClientOrderId, TradeId, VenueOrderId
 from ..model.money import ZERO, plain
 from ..model.order import OrderTerms
 from ..model.report import ExecutionReport, SettlementReport
@@ -71,6 +71,23 @@ class FillLogActor(TradingActor):
             reconciler = self.context.find(Paths.connection(self.account, "reconciler"))
             if reconciler is not None:
                 reconciler.tell(Sweep(trigger=SweepTrigger.UNMATCHED_FILL, detail="the fill log was restarted"))
+        else:
+            self._explain_what_is_logged()
+
+    def _explain_what_is_logged(self) -> None:
+        """A report that crashed its handler after its fill was recorded: the start's sweep reads the rest of it."""
+        for alert in list(self.ledger.alerts.values()):
+            if alert.kind is not AlertKind.REPORT_QUARANTINED or alert.account != self.account:
+                continue
+            told = dict(alert.evidence)
+            key = FillKey(
+                account=self.account,
+                trade_id=TradeId(told["trade"]),
+                venue_order_id=VenueOrderId(told["venue order"]),
+            )
+            if alert.state.is_open and self.context.recorder.journal.get(FILLS, fill_row(key)) is not None:
+                by = "its fill is in the log, and what else there is of it is read by this start's sweep"
+                self.context.ref(Paths.ALERTS).tell(Explain(alert_id=alert.alert_id, by=by))
 
     @handles(LogExecutions)
     def _log(self, message: LogExecutions) -> None:
