@@ -1,0 +1,60 @@
+"""What drawn days have found, each reduced to the least that shows it."""
+
+from decimal import Decimal
+
+import trio
+from tallystick.model.alert import AlertKind
+from tallystick.model.event import FillRecorded, FillSettled, IntentEnded
+from tallystick.model.fill import Settlement
+from tallystick.store.memory import MemoryDisk
+from tallystick.testing.world.venue_faults import FailSettlement
+from tallystick.testing.world.world import World, run_world
+
+
+def test_an_end_is_told_no_sooner_than_it_is_durable_to_who_hands_in_again_just_then() -> None:
+    """The desk answered a repetition with the end that it had recorded, and that a crash could still have undone."""
+
+    async def story(world: World) -> None:
+        intent = world.single("i1", quantity="50")
+        await world.submit(intent)
+        world.crowd.sells(world.instruments[0], "0.44", "50")
+        await world.until(lambda: not list(world.ledger.active_intents()))
+        assert not world.events(IntentEnded)
+        again = await world.submit(intent)
+        await world.end_of(again)
+        assert world.events(IntentEnded)
+
+    run_world(story, disk=MemoryDisk(latency_seconds=0.4))
+
+
+def test_a_pair_decides_without_what_was_reversed_after_its_order_had_ended() -> None:
+    """The order had ended, told its leg nothing more, and the bracket counted what had left the book again."""
+
+    async def story(world: World) -> None:
+        world.venue.put_on(FailSettlement(count=1))
+        ticket = await world.submit(world.pair("p1", seconds=40))
+        world.crowd.sells(world.instruments[0], "0.44", "100")
+        await world.until(lambda: [e for e in world.events(FillSettled) if e.settlement is Settlement.REVERSED])
+        report = await world.end_of(ticket)
+        assert report.filled == (Decimal(0), Decimal(0))
+
+    run_world(story)
+
+
+def test_the_alert_of_a_quarantined_report_ends_with_the_next_start_where_its_fill_is_in_the_log() -> None:
+    """The handler crashed behind the recording, so no later start recorded the fill, and the alert stayed for ever."""
+
+    async def story(world: World) -> None:
+        world.crashes_expected = True
+        ticket = await world.submit(world.single("i1", quantity="50"))
+        world.crash_on(FillRecorded)
+        world.crash_on(FillSettled)
+        world.crowd.sells(world.instruments[0], "0.44", "50")
+        await world.end_of(ticket)
+        await world.until(lambda: world.alerts(AlertKind.REPORT_QUARANTINED))
+        await world.restart()
+        await world.live()
+        await trio.sleep(5)
+        assert not [alert for alert in world.alerts(AlertKind.REPORT_QUARANTINED) if alert.state.is_open]
+
+    run_world(story)
