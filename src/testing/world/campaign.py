@@ -4,6 +4,7 @@ Worker processes are spawned, not forked, and each lives through many worlds. Re
 seeds, so that a campaign is the same whatever finishes first.
 """
 
+import gc
 import hashlib
 import itertools
 import traceback
@@ -72,6 +73,9 @@ def run_plan(plan: Plan) -> Outcome:
     except Exception as error:  # noqa: BLE001 - as the docstring says
         breach = Breach(law=LAW_NO_ERROR, what=f"{type(error).__name__}: {error}", at_seconds=0.0)
         return Outcome(seed=plan.seed, breaches=(breach,), story=traceback.format_exc())
+    finally:
+        # A runtime collects seldom, and a world that has ended is one great cycle: hundreds of them would pile up.
+        gc.collect()
 
 
 def plan_of(seed: int, *, full: bool) -> Plan:
