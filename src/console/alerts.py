@@ -9,7 +9,8 @@ from ..model.alert import Alert, Severity
 from ..model.identifiers import AlertId
 from ..model.ledger import Ledger
 from ..model.operator import AcknowledgeAlert, ResolveAlert
-from .commanding import CommandIdOption, LiveStore, NoteOption, command
+from .commanding import CommandIdOption, LiveStore, NeededNote, NoteOption, command
+from .next_steps import next_step
 from .output import Screen, View, print_json
 from .reading import JsonOption, StoreArgument, StoreOption, fold, opened
 from .text import instant, maybe_instant, short_instant
@@ -45,6 +46,8 @@ class EvidenceItem(View, frozen=True):
 
 
 class AlertView(View, frozen=True):
+    """One alert. `next_step` says what an operator does about it, with the commands; empty where it is closed."""
+
     alert_id: str
     kind: str
     severity: str
@@ -58,6 +61,7 @@ class AlertView(View, frozen=True):
     opened_at: str
     closed_at: str | None
     closed_by: str
+    next_step: str
 
 
 class AlertsView(View, frozen=True):
@@ -86,6 +90,7 @@ def _alert(alert: Alert) -> AlertView:
         opened_at=instant(alert.opened_at_ns),
         closed_at=maybe_instant(alert.closed_at_ns),
         closed_by=alert.closed_by,
+        next_step=next_step(alert),
     )
 
 
@@ -108,6 +113,7 @@ def show(found: AlertsView, screen: Screen) -> None:
                 ("closed", closed),
                 ("id", alert.alert_id),
                 *((item.name, item.text) for item in alert.evidence),
+                ("next", alert.next_step),
             ]
         )
         screen.line()
@@ -151,7 +157,7 @@ def resolve(
     store: LiveStore,
     alert: AlertArgument,
     *,
-    note: NoteOption = "",
+    note: NeededNote,
     command_id: CommandIdOption = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -1,7 +1,7 @@
 """One order as the commands show it, whichever of its states it is in."""
 
 from ..model.fill import Known
-from ..model.order import Acknowledged, Computed, Done, OrderState, Sent, Withdrawn, open_quantity
+from ..model.order import Acknowledged, Computed, Done, OrderState, Sent, Withdrawn, is_unconfirmed, open_quantity
 from ..model.outcome import Evidence, Outcome, Rejected
 from .output import View
 from .text import amount, instant, maybe_amount, maybe_instant
@@ -14,7 +14,7 @@ class EvidenceView(View, frozen=True):
 
 
 class KnowledgeView(View, frozen=True):
-    """What is known of the order's fills: `filled` as of `at`, or nothing since `at` because of `why`."""
+    """What the venue last said of the order's fills: `filled` as of `at`, or nothing yet, since `at`, and `why`."""
 
     known: bool
     filled: str | None
@@ -23,7 +23,10 @@ class KnowledgeView(View, frozen=True):
 
 
 class OrderView(View, frozen=True):
-    """`open` is what may still be executed, everything unconfirmed counted. Times are UTC."""
+    """`open` is what may still be executed, everything unconfirmed counted. Times are UTC.
+
+    `unconfirmed` says that nobody knows whether the order is at the venue, or what became of it.
+    """
 
     client_order_id: str
     venue_order_id: str | None
@@ -49,6 +52,7 @@ class OrderView(View, frozen=True):
     filled: str
     average_price: str | None
     open: str
+    unconfirmed: bool
     knowledge: KnowledgeView | None
     cancel_requested_at: str | None
     cancel_reason: str
@@ -122,6 +126,7 @@ def order_view(state: OrderState) -> OrderView:
         filled="0" if progress is None else amount(progress.filled),
         average_price=None if progress is None else maybe_amount(progress.average_price),
         open=amount(open_quantity(state)),
+        unconfirmed=is_unconfirmed(state),
         knowledge=None if live is None or done is not None else _knowledge(live),
         cancel_requested_at=None if cancel is None else instant(cancel.requested_at_ns),
         cancel_reason="" if cancel is None else cancel.reason,
@@ -163,6 +168,9 @@ def _knowledge(live: Sent | Acknowledged) -> KnowledgeView:
     known = live.knowledge
     if isinstance(known, Known):
         return KnowledgeView(known=True, filled=amount(known.filled), at=instant(known.as_of_ns), why=known.source)
+    if isinstance(live, Acknowledged) and not is_unconfirmed(live):
+        why = "acknowledged; how much of it is filled was not asked yet"
+        return KnowledgeView(known=False, filled=None, at=instant(live.evidence.at_ns), why=why)
     return KnowledgeView(known=False, filled=None, at=instant(known.since_ns), why=known.why)
 
 

@@ -16,7 +16,7 @@ EXAMPLES = """\b
 Examples:
   tallystick orders var/main --open
   tallystick orders var/main --strategy weather --intent rain-1
-  tallystick orders var/main --json | jq '.orders[] | select(.knowledge.known == false)'
+  tallystick orders var/main --json | jq '.orders[] | select(.unconfirmed)'
 """
 
 
@@ -98,7 +98,7 @@ def _state(row: OrderView) -> str:
     if row.outcome is not None:
         return f"{row.outcome} ({row.outcome_detail})" if row.outcome_detail else row.outcome
     state = row.state
-    if row.knowledge is not None and not row.knowledge.known:
+    if row.unconfirmed and row.knowledge is not None:
         state = f"unconfirmed since {short_instant(row.knowledge.at)}: {row.knowledge.why}"
     if row.cancel_requested_at is not None:
         state = f"{state}, cancelling"

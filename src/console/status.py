@@ -3,9 +3,8 @@
 import typer
 
 from ..model.alert import Severity
-from ..model.fill import Unknown
 from ..model.ledger import Ledger
-from ..model.order import Acknowledged, Sent
+from ..model.order import Acknowledged, Sent, is_unconfirmed
 from ..store import AuditHead, Reader
 from ..store.audit import AUDIT_HEAD_KEY, META_TABLE
 from .order_view import state_name
@@ -30,12 +29,14 @@ class OwnerView(View, frozen=True):
 
 
 class AccountView(View, frozen=True):
+    """One account. `fill_reports` counts executions and each step of their settlement."""
+
     account: str
     state: str
     reason: str
     halted: str | None
     opened: bool
-    fills: int
+    fill_reports: int
     stream_gaps: int
     reconciled_at: str | None
     reconciliation_complete: bool | None
@@ -134,7 +135,7 @@ def _accounts(ledger: Ledger) -> tuple[AccountView, ...]:
                 reason=entry.reason,
                 halted=ledger.halted.get(account),
                 opened=entry.opened,
-                fills=entry.fills,
+                fill_reports=entry.fills,
                 stream_gaps=entry.gaps,
                 reconciled_at=None if record is None else instant(record.ended_at_ns),
                 reconciliation_complete=None if record is None else record.complete,
@@ -163,7 +164,7 @@ def _order_counts(ledger: Ledger) -> OrderCounts:
     live = [state for state in ledger.orders.values() if isinstance(state, Sent | Acknowledged)]
     return OrderCounts(
         **{name: names.count(name) for name in ("computed", "sent", "acknowledged", "done", "withdrawn")},
-        unconfirmed=sum(1 for state in live if isinstance(state.knowledge, Unknown)),
+        unconfirmed=sum(1 for state in live if is_unconfirmed(state)),
         cancelling=sum(1 for state in live if state.cancel is not None),
     )
 
@@ -206,13 +207,13 @@ def show(found: StatusView, screen: Screen) -> None:
     )
     screen.title("Accounts" if found.running else "Accounts, as the last run left them")
     screen.table(
-        ("account", "state", "reason", "#fills", "#gaps", "reconciled (UTC)", "complete"),
+        ("account", "state", "reason", "#fill reports", "#stream gaps", "reconciled (UTC)", "complete"),
         [
             (
                 row.account,
                 row.state if row.halted is None else f"{row.state}, halted",
                 row.reason if row.halted is None else f"{row.reason}; halted: {row.halted}",
-                str(row.fills),
+                str(row.fill_reports),
                 str(row.stream_gaps),
                 short_instant(row.reconciled_at),
                 _complete(row),

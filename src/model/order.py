@@ -249,6 +249,20 @@ class IllegalTransition(Exception):
         super().__init__(f"order {order}: {event} is not possible in state {found}")
 
 
+def is_unconfirmed(state: "OrderState") -> bool:
+    """Whether a question about the order is open at the venue: nobody knows whether it is there, or what it did.
+
+    What nobody knew before the venue acknowledged it was answered by the acknowledgement.
+    """
+    match state:
+        case Sent():
+            return isinstance(state.knowledge, Unknown)
+        case Acknowledged():
+            return isinstance(state.knowledge, Unknown) and state.knowledge.since_ns > state.evidence.at_ns
+        case _:
+            return False
+
+
 def open_quantity(state: OrderState) -> Quantity:
     """What may still be executed, counting everything unconfirmed as open (law L8)."""
     if isinstance(state, (Acknowledged, Sent)):

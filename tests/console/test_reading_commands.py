@@ -44,7 +44,7 @@ class TestStatus:
                     "reason": "reconciled",
                     "halted": None,
                     "opened": True,
-                    "fills": 4,
+                    "fill_reports": 4,
                     "stream_gaps": 1,
                     "reconciled_at": "2026-11-18T11:07:19.250000000Z",
                     "reconciliation_complete": False,
@@ -141,6 +141,7 @@ class TestOrders:
                     "filled": "4",
                     "average_price": "0.55",
                     "open": "0",
+                    "unconfirmed": False,
                     "knowledge": None,
                     "cancel_requested_at": None,
                     "cancel_reason": "",
@@ -338,6 +339,11 @@ class TestAlerts:
                     "opened_at": "2026-11-18T11:07:14.000000000Z",
                     "closed_at": None,
                     "closed_by": "",
+                    "next_step": (
+                        "tallystick reconcile STORE polymarket:main books a missing fill; what has another cause, "
+                        "tallystick adopt STORE polymarket:main polymarket:rain:Yes --note …, "
+                        "and tallystick resume STORE weather --note … where a strategy is paused"
+                    ),
                 }
             ]
         }
@@ -345,4 +351,4 @@ class TestAlerts:
     def test_closed_ones_come_after_them_when_asked(self, store: Path) -> None:
         found = run_json("alerts", store, "--all")["alerts"]
         assert [(row["state"], row["closed_by"]) for row in found] == [("open", ""), ("resolved", "ada")]
-        assert words(run("alerts", store, "--all").stdout)[-1] == "note asked venue"
+        assert words(run("alerts", store, "--all").stdout)[-1] == "note asked venue"  # a closed one has no next step

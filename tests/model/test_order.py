@@ -32,6 +32,7 @@ from tallystick.model.order import (
     OrderState,
     Sent,
     Withdrawn,
+    is_unconfirmed,
     open_quantity,
 )
 from tallystick.model.outcome import (
@@ -303,3 +304,14 @@ def test_a_reversal_after_the_end_changes_what_stands_and_not_how_it_ended() -> 
     later = advance(after, FillRecorded(fill=fill(3, size="1")), NOW_NS)
     assert isinstance(later, Done)
     assert (later.progress.filled, later.progress.stands) == (quantity("11"), quantity("5"))
+
+
+def test_an_acknowledgement_answers_what_nobody_knew_before_it_and_no_later_question() -> None:
+    computed = Computed(terms=terms(), computed_at_ns=NOW_NS - 2 * SECOND_NS, send_by_ns=NOW_NS)
+    sent = advance(computed, SUBMITTED, NOW_NS - SECOND_NS)
+    assert is_unconfirmed(sent)
+    acknowledged = advance(sent, ACKNOWLEDGED, NOW_NS)
+    assert not is_unconfirmed(acknowledged)
+    asked = advance(acknowledged, UNCONFIRMED, NOW_NS + SECOND_NS)
+    assert is_unconfirmed(asked)
+    assert open_quantity(acknowledged) == open_quantity(asked) == quantity("10")
