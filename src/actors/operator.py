@@ -287,8 +287,9 @@ class OperatorDesk(TradingActor):
         self._known_account(account)
         if account not in self.ledger.halted:
             wider = None in self.ledger.halted
-            also = "; everything is: lift that one, without an account" if wider else ""
-            raise CommandRefused(f"{account or 'everything'} is not halted by itself{also}")
+            also = "; lift that one without an account" if wider else ""
+            halted = ", ".join(name or "everything" for name in self.ledger.halted) or "nothing"
+            raise CommandRefused(f"there is no halt of {account or 'everything'} to lift; halted: {halted}{also}")
         rest = [name or "everything" for name in self.ledger.halted if name != account]
         text = f"the halt of {account or 'everything'} is lifted"
         if rest:

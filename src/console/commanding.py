@@ -34,6 +34,9 @@ NoteOption = Annotated[
     str,
     typer.Option("--note", "-n", metavar="TEXT", help="Why; it is kept in the journal for ever.", show_default=False),
 ]
+NeededNote = Annotated[
+    str, typer.Option("--note", "-n", metavar="TEXT", help="Why, in your words; it is kept in the journal for ever.")
+]
 CommandIdOption = Annotated[
     str | None,
     typer.Option(

@@ -9,7 +9,7 @@ import typer
 
 from ..model.identifiers import AccountId, AssetId, ClientOrderId, StrategyName
 from ..model.operator import AdoptHolding, CancelAll, EndOrder, Halt, LiftHalt, PauseStrategy, ResumeStrategy
-from .commanding import CommandIdOption, LiveStore, NoteOption, command
+from .commanding import CommandIdOption, LiveStore, NeededNote, NoteOption, command
 from .reading import JsonOption
 
 PAUSE_EXAMPLES = """\b
@@ -62,7 +62,7 @@ def pause(
     store: LiveStore,
     strategy: Strategy,
     *,
-    note: NoteOption = "",
+    note: NeededNote,
     command_id: CommandIdOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -75,7 +75,7 @@ def resume(
     store: LiveStore,
     strategy: Strategy,
     *,
-    note: NoteOption = "",
+    note: NeededNote,
     command_id: CommandIdOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -88,7 +88,7 @@ def halt(
     store: LiveStore,
     *,
     account: Account = None,
-    note: NoteOption = "",
+    note: NeededNote,
     command_id: CommandIdOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -101,7 +101,7 @@ def lift_halt(
     store: LiveStore,
     *,
     account: Account = None,
-    note: NoteOption = "",
+    note: NeededNote,
     command_id: CommandIdOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -131,7 +131,7 @@ def adopt(
         str, typer.Argument(metavar="ASSET", help="The instrument, or the cash that it is paid in.", show_default=False)
     ],
     *,
-    note: NoteOption = "",
+    note: NeededNote,
     command_id: CommandIdOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -147,9 +147,7 @@ def end(
     store: LiveStore,
     order: Annotated[str, typer.Argument(metavar="ORDER", help="The client order id.", show_default=False)],
     *,
-    evidence: Annotated[
-        str, typer.Option(metavar="TEXT", help="How you know; it is kept in the journal for ever.", show_default=False)
-    ] = "",
+    evidence: Annotated[str, typer.Option(metavar="TEXT", help="How you know; it is kept in the journal for ever.")],
     command_id: CommandIdOption = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -62,7 +62,8 @@ def test_a_runtime_is_looked_at_halted_and_let_go_on_from_another_process(venue:
         again = run("halt", store, "--note", "twice", code=45)
         assert again.stderr.startswith("tallystick: everything is halted already")
         assert run("halt", store, "--account", "nobody", "--note", "x", code=44).stdout == ""
-        assert "needs a note" in run("lift-halt", store, code=45).stderr
+        assert "Missing option '--note'" in run("lift-halt", store, code=2).stderr
+        assert "needs a note" in run("lift-halt", store, "--note", " ", code=45).stderr
         assert run("lift-halt", store, "--note", "back").stdout == "the halt of everything is lifted\n"
 
         command.hand_in(single("control-2"))
@@ -190,7 +191,8 @@ def test_a_socket_that_cannot_be_opened_ends_the_start_before_anything_connects(
 class TestEveryCommand:
     def placed(self, command: tuple[str, ...], store: Path) -> list[str | Path]:
         words = 2 if command[0] in {"order", "alerts"} else 1
-        return [*command[:words], store, *command[words:]]
+        why = "--evidence" if command[0] == "order" else "--note"
+        return [*command[:words], store, *command[words:], *(() if command[0] == "tree" else (why, "because"))]
 
     def test_has_help_with_examples_and_json(self, command: tuple[str, ...]) -> None:
         words = 2 if command[0] in {"order", "alerts"} else 1
@@ -204,6 +206,14 @@ class TestEveryCommand:
         assert result.stdout == ""
         assert result.stderr.startswith(f"tallystick: no runtime runs on {tmp_path}")
         assert "Traceback" not in result.output
+
+    def test_says_at_once_that_a_reason_is_missing_where_it_must_have_one(
+        self, command: tuple[str, ...], tmp_path: Path
+    ) -> None:
+        if command[0] in {"tree", "reconcile", "cancel-all"} or command[:2] == ("alerts", "ack"):
+            return
+        result = run(*self.placed(command, tmp_path)[:-2], code=2)
+        assert f"Missing option '--{'evidence' if command[0] == 'order' else 'note'}'" in result.stderr
 
     def test_without_a_store_says_so(self, command: tuple[str, ...], tmp_path: Path) -> None:
         result = run(*self.placed(command, tmp_path / "none"), code=20)
