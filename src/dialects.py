@@ -38,7 +38,13 @@ def make_dialect(account: AccountConfiguration, secrets: Secrets) -> Dialect:
 def _wallet(account: AccountConfiguration, signer: Signer) -> Address:
     """The wallet that holds the money: the one configured, or the one that follows from the key where it is certain."""
     if account.funder is not None:
-        return parse_address(account.funder)
+        wallet = parse_address(account.funder)
+        if int(wallet, 16) == 0:
+            raise AccountRefused(
+                "funder is the zero address, which is nobody's wallet; allowed is the wallet that holds the money, as "
+                "the venue shows it for deposits"
+            )
+        return wallet
     wallets = derive_wallets(signer.address)
     match SignatureType(account.signature_type):
         case SignatureType.EOA:

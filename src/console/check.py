@@ -7,6 +7,7 @@ import typer
 
 from ..configuration import load_configuration
 from ..credentials import load_secrets
+from ..dialects import make_dialect
 from .output import Screen, View, print_json
 from .reading import JsonOption
 
@@ -45,6 +46,7 @@ def check(
         said = "not looked at"
         if not without_credentials:
             secrets = load_secrets(account.credentials)
+            make_dialect(account, secrets)  # refuses a key that is none, and what does not go together
             said = "a private key" if secrets.api is None else "a private key and an API key"
         settings = account.settings
         accounts.append(CheckedAccount(account=settings.account, markets=len(settings.markets), credentials=said))

@@ -222,7 +222,7 @@ class TestCheck:
     def test_loads_the_credentials_and_shows_none_of_them(self, tmp_path: Path) -> None:
         file = self.configuration(tmp_path)
         keys = tmp_path / "keys.toml"
-        keys.write_text('private_key = "0xfeedface"\n')
+        keys.write_text(f'private_key = "0x{"feedface" * 8}"\n')
         keys.chmod(0o600)
         assert run_json("check", file) == {
             "configuration": str(file),
@@ -231,6 +231,23 @@ class TestCheck:
             "strategies": [],
         }
         assert "feedface" not in run("check", file).output
+
+    def test_refuses_a_key_that_a_run_would_refuse(self, tmp_path: Path) -> None:
+        file = self.configuration(tmp_path)
+        keys = tmp_path / "keys.toml"
+        keys.write_text('private_key = "0xfeedface"\n')
+        keys.chmod(0o600)
+        result = run("check", file, code=13)
+        assert "a private key is 64 hexadecimal digits" in result.stderr
+        assert "feedface" not in result.output
+
+    def test_refuses_the_placeholder_of_the_example_as_a_wallet(self, tmp_path: Path) -> None:
+        file = self.configuration(tmp_path)
+        file.write_text(file.read_text().replace("signature_type = 0", f'signature_type = 3\nfunder = "0x{"0" * 40}"'))
+        keys = tmp_path / "keys.toml"
+        keys.write_text(f'private_key = "0x{"11" * 32}"\n')
+        keys.chmod(0o600)
+        assert "funder is the zero address, which is nobody's wallet" in run("check", file, code=13).stderr
 
     def test_refuses_credentials_that_others_can_read(self, tmp_path: Path) -> None:
         file = self.configuration(tmp_path)
