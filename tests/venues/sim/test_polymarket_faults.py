@@ -439,6 +439,8 @@ async def test_faults_tell_how_often_they_bit_and_can_be_lifted(sim: MemoryClien
         ("/_sim/action", b'{"type": "reorg", "depth": 0}', "a reorg replaces at least one block"),
         ("/_sim/action", b'{"type": "reorg", "depth": 1, "width": 2}', "unknown field `width`"),
         ("/_sim/faults", b'{"type": "drop_frame", "channel": "moon"}', "Invalid enum value 'moon'"),
+        ("/_sim/faults", b'{"type": "drop_fill"}', "known types are change_hash, cut_before_frame, "),
+        ("/_sim/action", b'{"type": "withdraw"}', "known types are accept_orders, "),
         ("/_sim/accounts", b'{"owner": "nobody"}', "expected an address"),
         ("/_sim/accounts", b'{"owner": "0x00000000000000000000000000000000000000aa", "cash": "-1"}', "not negative"),
         ("/_sim/markets", b'{"question": "Q", "tick_size": "0.3"}', "tick size 0.3 does not exist"),

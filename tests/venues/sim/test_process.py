@@ -2,6 +2,7 @@
 
 import io
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -100,6 +101,12 @@ async def test_a_driver_that_speaks_nonsense_is_told_so() -> None:
         (["polymarket", "--market", "Q;tick=0.3"], "tick 0.3 does not exist"),
         (["polymarket", "--market", "Q;colour=red"], "'colour=red' is not one of"),
         (["polymarket", "--market", "Q;delay_ms=soon"], "delay_ms must be whole milliseconds"),
+        (["polymarket", "--port", "99999"], "'99999' is not a port; allowed is a whole number from 0 to 65535"),
+        (["polymarket", "--port", "-1"], "'-1' is not a port"),
+        (
+            ["polymarket", "--host", "203.0.113.1"],
+            "cannot listen on 203.0.113.1, port 0: Cannot assign requested address",
+        ),
         (["polymarket", "--clock", "sun"], "invalid choice: 'sun'"),
     ],
 )
@@ -110,3 +117,24 @@ def test_bad_arguments_end_with_a_message(
         main(arguments, io.StringIO())
     assert ended.value.code == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_port_that_is_taken_ends_with_a_message_and_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(SystemExit) as ended:
+            main(["polymarket", "--port", str(port)], io.StringIO())
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert f"cannot listen on 127.0.0.1, port {port}: Address already in use" in said
+    assert "0 finds a free one" in said
+
+
+def test_the_help_tells_how_to_cause_trouble(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["polymarket", "--help"], io.StringIO())
+    said = capsys.readouterr().out
+    for path in ("/quotes", "/faults", "/transfers", "/balances"):
+        assert f"$SIM{path}" in said

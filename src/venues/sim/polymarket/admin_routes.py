@@ -1,6 +1,7 @@
 """The operator's door, /_sim/: actions and scripts in, the venue's own books out. JSON both ways."""
 
 from collections.abc import Callable, Mapping
+from typing import get_args
 
 import msgspec
 
@@ -22,6 +23,12 @@ _SHORTCUTS: Mapping[str, type[actions.Action]] = {
     "/_sim/reorg": actions.Reorg,
     "/_sim/transfers": actions.Transfer,
 }
+
+
+def _known_types(path: str) -> str:
+    """The types that a tagged body may have, for somebody who gave another or none."""
+    union = AnyFault if path == "/_sim/faults" else actions.AnyAction
+    return f"; known types are {', '.join(sorted(kind.__struct_config__.tag for kind in get_args(union)))}"
 
 
 class AdminRoutes:
@@ -52,7 +59,8 @@ class AdminRoutes:
                 return error_response("not found", 404) if asked is None else json_response(asked(request.query))
             return self._change(request)
         except msgspec.DecodeError as error:
-            return error_response(f"{request.method} {request.path}: {error}", 400)
+            hint = _known_types(request.path) if str(error).endswith("`$.type`") else ""
+            return error_response(f"{request.method} {request.path}: {error}{hint}", 400)
         except (ActionRefused, ValueError) as error:
             return error_response(str(error), 400)
 
