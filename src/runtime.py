@@ -127,6 +127,7 @@ class Runtime:
             where=where,
             now_ns=self.now_ns(),
             known=self.ledger.instruments.get,
+            learned=self.ledger.instruments.keys(),
             default_account=accounts[0] if len(accounts) == 1 else None,
         )
         problem = None if isinstance(read, BadIntent) else self._stranger(read)

@@ -352,7 +352,7 @@ class FillLogActor(TradingActor):
             Explain(
                 alert_id=alert.alert_id,
                 by=f"fill recovered by {fill.source}: trade {message.key.trade_id} is booked from the venue's history",
-                evidence=(("recovered at", rfc3339(fill.received_at_ns)), ("recovered by", fill.source)),
+                evidence=(("recovered at", rfc3339(fill.received_at_ns)), ("recovered by", fill.source.value)),
             )
         )
 

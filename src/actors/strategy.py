@@ -82,7 +82,8 @@ class StrategyDesk(TradingActor):
                     "an intent never changes: give the new one an id of its own",
                     field="intent_id",
                     found=intent.intent_id,
-                    allowed="an id that this strategy has not used, or exactly the same intent",
+                    allowed="an id that this strategy has not used, or exactly the same intent, its expiry included "
+                    "(expires_in_seconds counts from each reading: what may be handed in again needs expires_at)",
                 ),
                 message,
             )

@@ -71,8 +71,10 @@ def chaos(
 def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise Refusal(ExitCode.USAGE, f"the plan {path} cannot be read: {error}") from error
+    except OSError as error:
+        raise Refusal(ExitCode.USAGE, f"the plan {path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise Refusal(ExitCode.USAGE, f"the plan {path} cannot be read: {error}; allowed is UTF-8") from error
 
 
 def register(app: typer.Typer) -> None:

@@ -113,8 +113,9 @@ def _show(summary: Summary, replay: str, *, as_json: bool) -> None:
     for found, outcome in zip(broken, summary.broken, strict=True):
         screen.title(f"Day {found.seed} broke a law: {found.law}")
         screen.line(f"  {found.rule}")
-        screen.line(f"  at {found.at_seconds:.3f} s: {found.what}")
-        screen.line(outcome.story)
+        screen.line(f"  at {found.at_seconds:.3f} s:")
+        screen.lines(found.what)
+        screen.lines(outcome.story)
         screen.line(f"replay it with: {found.replay}")
 
 

@@ -51,7 +51,7 @@ def demo(
     *,
     day: Annotated[Day, typer.Option(help="A day on which all goes well, or one with three faults in it.")],
     seed: Annotated[int, typer.Option(help="Another seed is another day under the same laws.")] = 1,
-    pairs: Annotated[int, typer.Option(help="How many pairs of orders the strategy tries.")] = 40,
+    pairs: Annotated[int, typer.Option(help="How many pairs of orders the strategy tries, 4 to 160.")] = 40,
     store: Annotated[
         Path | None,
         typer.Option(

@@ -37,6 +37,11 @@ class Screen:
     def line(self, text: str = "", style: str = "") -> None:
         self._console.print(Text(printable(text), style=style), soft_wrap=True)
 
+    def lines(self, text: str) -> None:
+        """A text of several lines, indented, each of them printable."""
+        for line in text.splitlines():
+            self.line(f"  {line}")
+
     def title(self, text: str) -> None:
         self.line()
         self.line(text, "bold")

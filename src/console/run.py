@@ -23,9 +23,10 @@ Examples:
 
 \b
 Intents are JSON lines, one intent a line. A line that cannot be used is refused with its number, the field, what was
-found and what is allowed; the other lines go on, and the exit code is then {ExitCode.INTENTS_REFUSED.value}. The same
-line again does nothing twice. Reports are on stdout, logs on stderr. Without --intents it runs as a service until
-SIGTERM or SIGINT; a second signal ends at once, and the next start recovers.
+found and what is allowed; the other lines go on, and the exit code is then {ExitCode.INTENTS_REFUSED.value}. A line
+with expires_at does nothing twice when it comes again; expires_in_seconds counts from each reading, so that line is
+then another intent under a used id, and refused. Reports are on stdout, logs on stderr. Without --intents it runs as
+a service until SIGTERM or SIGINT; a second signal ends at once, and the next start recovers.
 """
 
 STANDARD_INPUT = "-"

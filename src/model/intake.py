@@ -18,7 +18,7 @@ fault of the line: an intent that was accepted before is the same intent after i
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from decimal import Decimal
 
 from .identifiers import AccountId, InstrumentId, IntentId, StrategyName
@@ -65,17 +65,24 @@ class BadIntent(Value, frozen=True, tag="bad_intent"):
 
 
 def read_intent(
-    line: bytes, *, where: str, now_ns: int, known: Known, default_account: AccountId | None
+    line: bytes,
+    *,
+    where: str,
+    now_ns: int,
+    known: Known,
+    default_account: AccountId | None,
+    learned: Collection[InstrumentId] = (),
 ) -> AnyIntent | BadIntent:
     """The intent on a line, or everything that is wrong with it. Never raises, whatever the bytes are.
 
-    `known` finds an instrument by its id; `default_account` is for lines that name none.
+    `known` finds an instrument by its id; `default_account` is for lines that name none; `learned` are the ids that
+    `known` finds, to name the one that was probably meant.
     """
     found = read_object(line)
     if isinstance(found, Problem):
         return BadIntent(where=where, intent_id=None, problems=(found,))
     problems: list[Problem] = []
-    reader = _Reader(Table(found, "", problems), problems, now_ns, known, default_account)
+    reader = _Reader(Table(found, "", problems), problems, now_ns, known, default_account, learned)
     intent = reader.read()
     # Nothing is returned that has a problem: a part that could not be read has one, and so has what contradicts.
     if intent is None or problems:
@@ -87,12 +94,19 @@ class _Reader:
     """One line: reads every field, applies every rule that its readable fields allow, and only then builds."""
 
     def __init__(
-        self, table: Table, problems: list[Problem], now_ns: int, known: Known, default_account: AccountId | None
+        self,
+        table: Table,
+        problems: list[Problem],
+        now_ns: int,
+        known: Known,
+        default_account: AccountId | None,
+        learned: Collection[InstrumentId],
     ) -> None:
         self.table = table
         self.problems = problems
         self.now_ns = now_ns
         self.known = known
+        self.learned = learned
         self.account = default_account
         self.intent_id: IntentId | None = None
 
@@ -249,7 +263,7 @@ class _Reader:
         instrument_id = InstrumentId(name)
         instrument = self.known(instrument_id)
         if instrument is None:
-            self.problems.append(unknown_instrument(table.path, instrument_id))
+            self.problems.append(unknown_instrument(table.path, instrument_id, self.learned))
         else:
             self.problems += leg_problems(table.path, instrument, self.account, limit_price, band)
         return instrument_id, instrument, limit_price, band

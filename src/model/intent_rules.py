@@ -4,8 +4,9 @@ Each rule is a function from values to the problems it sees, so that a reader ca
 and report every wrong field at once. None of them raises, whatever numbers and texts it is given.
 """
 
+import difflib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from types import NoneType
 from typing import NewType, get_args, get_origin
@@ -28,6 +29,8 @@ BPS_MAX = Decimal(10_000)
 EXPIRY_SECONDS_MAX = 10 * 366 * 86_400
 """An expiry further away is a mistake in its unit."""
 FOUND_CHARACTERS_MAX = 80
+INSTRUMENT_COMPARED = 200
+"""So much of an unknown id is compared with the known ones, which bounds what a line may cost."""
 
 Known = Callable[[InstrumentId], Instrument | None]
 
@@ -174,8 +177,12 @@ def tag_problems(tags: tuple[object, ...]) -> list[Problem]:
     return problems
 
 
-def unknown_instrument(path: str, instrument: InstrumentId) -> Problem:
-    return Problem(field=f"{path}instrument", found=excerpt(instrument), allowed="an instrument that was learned")
+def unknown_instrument(path: str, instrument: InstrumentId, learned: Iterable[InstrumentId] = ()) -> Problem:
+    """An instrument whose rules nobody knows, with the one of the `learned` that was probably meant."""
+    near = difflib.get_close_matches(instrument[:INSTRUMENT_COMPARED], list(learned), n=1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    allowed = f"an instrument of a market in the configuration, as the venue names it{hint}"
+    return Problem(field=f"{path}instrument", found=excerpt(instrument), allowed=allowed)
 
 
 def same_instrument(instrument: InstrumentId) -> Problem:

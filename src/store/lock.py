@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from ..model.timestamps import rfc3339
 from .errors import StoreLocked, StoreUnsuitable
 
 LOCK_FILE = "owner.lock"
@@ -30,7 +31,7 @@ class Holder(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         return (
             f"{self.owner!r}, process {self.pid} on {self.host}, "
-            f"opened at {self.opened_at_ns} ns UTC, epoch {self.epoch or 'not yet known'}"
+            f"opened at {rfc3339(self.opened_at_ns)}, epoch {self.epoch or 'not yet known'}"
         )
 
 

@@ -264,6 +264,16 @@ def test_a_misspelt_field_gets_a_suggestion() -> None:
     assert problem.endswith("did you mean urgency?")
 
 
+def test_a_misspelt_instrument_gets_a_suggestion_among_those_that_are_known() -> None:
+    line = text(SINGLE, instrument=f"{RAIN}x").encode()
+    found = read_intent(
+        line, where="line 7", now_ns=NOW_NS, known=known, default_account=None, learned=INSTRUMENTS.keys()
+    )
+    assert isinstance(found, BadIntent)
+    (problem,) = found.problems
+    assert problem.allowed.endswith(f"did you mean {RAIN}?")
+
+
 def test_a_field_that_comes_twice_is_refused_even_if_both_say_the_same() -> None:
     line = text(SINGLE)[:-1] + ', "quantity": "25"}'
     assert problems(line) == ["quantity: found the same field more than once; allowed is each field once"]

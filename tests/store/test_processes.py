@@ -46,7 +46,9 @@ def line_of(process: "subprocess.Popen[str]") -> str:
 async def test_a_second_owner_is_told_the_process_that_holds_the_store(tmp_path: Path) -> None:
     with child("hold", tmp_path) as holder:
         pid = line_of(holder)
-        with pytest.raises(StoreLocked, match=f"'the other', process {pid} on .*, epoch 1"):
+        with pytest.raises(
+            StoreLocked, match=f"'the other', process {pid} on .*, opened at [0-9-]+T[0-9:.]+Z, epoch 1"
+        ):
             await open_store(tmp_path, make_schema()).start()
         with open_reader(tmp_path, make_schema()) as reader:
             assert reader.owner is not None
