@@ -293,9 +293,17 @@ async def test_a_reconciliation_on_demand_leaves_a_complete_record_that_names_it
 async def drift_without_a_cause(world: World) -> AlertId:
     """The book has ten too many, and nothing at the venue explains it."""
     nothing = BookView(confirmed=SignedQuantity(Decimal(0)), matched=SignedQuantity(Decimal(0)))
+    mistake = CommandId("a mistake")
     world.context.recorder.record(
+        OperatorCommanded(
+            command_id=mistake,
+            operator=ADA,
+            command=AdoptHolding(account=ACCOUNT, asset=CASH),
+            note="a mistake",
+            at_ns=world.context.recorder.now_ns(),
+        ),
         HoldingAdopted(
-            command_id=CommandId("a mistake"),
+            command_id=mistake,
             account=ACCOUNT,
             asset=CASH,
             quantity=SignedQuantity(Decimal(10)),
@@ -310,7 +318,7 @@ async def drift_without_a_cause(world: World) -> AlertId:
             ),
             by="somebody",
             note="a mistake",
-        )
+        ),
     )
     await world.until(lambda: world.ledger.strategy(STRATEGY).paused)
     return world.alerts("drift")[0].alert_id
