@@ -110,6 +110,16 @@ class OperatorDesk(TradingActor):
         super().__init__(context)
         self.examined: dict[CommandId, _Examined] = {}
 
+    def on_begin(self) -> None:
+        """A desk that crashed may have recorded a command and told nobody: tell everybody again, it is harmless."""
+        if self.incarnation > 1:
+            for state in list(self.ledger.orders.values()):
+                if isinstance(state, Done):
+                    self._tell_ended(state, "an operator")
+            closing = [found for found in self.ledger.active_intents() if found.closing is CloseReason.OPERATOR]
+            for effect in self._close(closing) + self._tell_desks(None):
+                effect()
+
     # ---- taking commands ----------------------------------------------------------------------------------
 
     @handles(Operate)
@@ -477,7 +487,6 @@ class OperatorDesk(TradingActor):
             )
         if found.unreadable:
             raise CommandRefused(f"the venue could not be asked for order {found.order}: {found.unreadable}")
-        terms = state.terms
         filled = state.progress.filled
         outcome: Outcome = Cancelled(filled=filled) if filled else NeverArrived()
         evidence = Evidence(
@@ -488,18 +497,24 @@ class OperatorDesk(TradingActor):
         done = OrderDone(client_order_id=found.order, outcome=outcome, evidence=evidence)
 
         def tell() -> None:
-            actor = self.context.find(Paths.order(terms.account, found.order))
-            leg = self.context.find(Paths.leg(terms.strategy, terms.intent_id, terms.leg))
             ended = self.ledger.orders.get(found.order)
-            if actor is not None:
-                actor.tell(OrderEnded(by=str(message.operator)))
-            elif leg is not None and ended is not None:
-                leg.tell(OrderMoved(state=ended))
+            if isinstance(ended, Done):
+                self._tell_ended(ended, str(message.operator))
 
         text = f"order {found.order} has ended on your evidence: " + (
             f"cancelled with {plain(filled)} filled" if filled else "it never arrived"
         )
         self._carry_out(message, (done,), [tell], text, waiting.reply)
+
+    def _tell_ended(self, state: Done, by: str) -> None:
+        """Tell an order that it has ended, or its leg where the order's actor has ended before it."""
+        terms = state.terms
+        actor = self.context.find(Paths.order(terms.account, terms.client_order_id))
+        leg = self.context.find(Paths.leg(terms.strategy, terms.intent_id, terms.leg))
+        if actor is not None:
+            actor.tell(OrderEnded(by=by))
+        elif leg is not None:
+            leg.tell(OrderMoved(state=state))
 
     def _endable(self, order: ClientOrderId) -> Sent | Acknowledged:
         state = self.ledger.orders.get(order)

@@ -424,6 +424,20 @@ async def test_an_order_that_the_venue_never_shows_ends_on_an_operators_evidence
 
 
 @scenario()
+async def test_an_order_has_ended_for_its_intent_too_when_the_desk_crashes_right_after_recording_it(
+    world: World,
+) -> None:
+    """The command was durable, and nobody had been told of it: the intent stayed open until the next start."""
+    world.fault(RefuseRequest(path="/order", method="POST", kind="html"))
+    ticket = await world.submit(single(seconds=5))
+    await world.until(lambda: world.alerts("order_unconfirmed"), seconds=200)
+    world.crash_on(OrderDone)
+    with pytest.raises(Exception, match="send the same command id"):
+        await operate(world, EndOrder(client_order_id=world.order().terms.client_order_id))
+    assert (await world.end_of(ticket, seconds=5)).outcome == "unfilled"
+
+
+@scenario()
 async def test_an_order_that_the_venue_shows_is_not_ended_by_anybodys_word(world: World) -> None:
     await world.submit(single(seconds=600))
     await world.until(world.venue_orders)
