@@ -15,7 +15,7 @@ from ..model.event import Event, FillConflict, FillRecorded, FillSettled, Report
 from ..model.fill import Execution, Fill, FillKey, FillSource, Settlement
 from ..model.identifiers import AccountId, AlertId, AssetId, ClientOrderId, TradeId, VenueOrderId
 from ..model.money import ZERO, plain
-from ..model.order import OrderTerms
+from ..model.order import Acknowledged, OrderTerms
 from ..model.report import ExecutionReport, SettlementReport
 from ..model.timestamps import rfc3339
 from ..model.value import Value
@@ -158,14 +158,17 @@ class FillLogActor(TradingActor):
             self._seen_again(decode_execution(known), execution, message)
             return
         fill = self._attributed(execution, message)
-        self._record_with(FillRecorded(fill=fill), self._alerts_of(fill), self._pauses_of(fill))
-        alert_id = quarantined_id(execution.key)
-        if alert_id in self.ledger.alerts:
+        event = FillRecorded(fill=fill)
+        if fill.client_order_id is not None and execution.settlement is not Settlement.REVERSED:
+            self.record(event)
+        else:
+            self._record_with(event, self._alerts_of(fill), self._pauses_of(fill))
+        if self.ledger.alerts and (alert_id := quarantined_id(execution.key)) in self.ledger.alerts:
             self.context.ref(Paths.ALERTS).tell(Explain(alert_id=alert_id, by="the report was read by a later start"))
         if fill.client_order_id is None:
             self._sweep(f"trade {execution.key.trade_id} matches no order")
         else:
-            self._tell_order(fill)
+            self._tell_order(fill, fill.client_order_id, message)
         self._tell_witness()
         # What was executed before this runtime started, no stream of it can have lost; the history may show it late.
         before_our_time = execution.venue_time_ns < self.context.born_ns
@@ -217,15 +220,21 @@ class FillLogActor(TradingActor):
         row = None if name is None else journal.get(ORDERS, name)
         return None if row is None else decode_terms(row)
 
-    def _tell_order(self, fill: Fill) -> None:
-        order = fill.client_order_id
-        assert order is not None
+    def _tell_order(self, fill: Fill, order: ClientOrderId, message: LogExecutions) -> None:
+        state = self.ledger.orders.get(order)
+        if (
+            isinstance(state, Acknowledged)
+            and state.progress.filled < state.sent.computed.terms.quantity
+            and len(message.reports) == 1
+        ):
+            # It goes on as it was, and its actor would do nothing. (A message with several executions names no order;
+            # what it causes says in the journal of messages whose it was.)
+            return
         actor = self.context.find(Paths.order(self.account, order))
         if actor is not None:
             actor.tell(FillLogged(fill=fill))
             return
         # The order's actor has ended; its leg, if it still works, must hear of a late fill all the same.
-        state = self.ledger.orders.get(order)
         if state is None:
             return
         leg = self.context.find(Paths.leg(state.terms.strategy, state.terms.intent_id, state.terms.leg))

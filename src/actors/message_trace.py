@@ -21,6 +21,7 @@ from ..model.event import MessagesTraced
 from ..model.identifiers import ClientOrderId, IntentId, StrategyName
 from ..model.ledger import Ledger
 from ..model.order import OrderTerms
+from ..model.report import ExecutionReport
 from ..model.traced import TracedRow
 from ..store.errors import StoreFailed
 from .context import Recorder
@@ -31,6 +32,7 @@ from .messages import (
     CheckCoverage,
     Dispose,
     FillLogged,
+    LogExecutions,
     OrderMoved,
     OrderRefused,
     PlaceOrder,
@@ -94,6 +96,16 @@ def _of_fill(message: FillLogged, _ledger: Ledger) -> Subject | None:
     return _subject(Subject, (fill.strategy or "", fill.intent_id or "", fill.client_order_id or ""))
 
 
+def _of_executions(message: LogExecutions, ledger: Ledger) -> Subject | None:
+    """Of one order where it holds one report of ours; one with several belongs to the messages that it caused."""
+    if len(message.reports) != 1:
+        return None
+    report = message.reports[0]
+    key = report.execution.key if isinstance(report, ExecutionReport) else report.key
+    order = ledger.by_venue_id.get((key.account, key.venue_order_id))
+    return None if order is None else _of_order(order, ledger)
+
+
 _Finder = Callable[[Any, Ledger], Subject | None]
 _FINDERS: Mapping[type, _Finder] = {
     Submit: _of_intent,
@@ -106,14 +118,15 @@ _FINDERS: Mapping[type, _Finder] = {
     PlaceOrder: lambda message, _ledger: _of_terms(message.order.terms),
     OrderMoved: lambda message, _ledger: _of_terms(message.state.terms),
     FillLogged: _of_fill,
+    LogExecutions: _of_executions,
 }
 """Which messages name an intent or an order, and where. Others are known by the actors between which they go."""
 
 _FINDERS_BY_NAME: Mapping[str, _Finder] = {kind.__name__: finder for kind, finder in _FINDERS.items()}
 
-IF_IT_CHANGED = frozenset({ReportOrder.__name__})
-"""Each sweep shows each open order again. Kept is a report that recorded something or caused what is kept; all of them
-are in the audit chain."""
+IF_IT_CHANGED = frozenset({ReportOrder.__name__, LogExecutions.__name__})
+"""Each sweep shows each open order again, and executions that are known. Kept is a report that recorded something or
+caused what is kept; all of them are in the audit chain."""
 HOUSEKEEPING = frozenset({"ChildStarted", "ChildEnded", "Stop", "_StopSelf", "_ActorStop"})
 """What the kernel says to itself about actors that come and go. The start is kept: an order signs and submits in it."""
 STARTS = frozenset({"StartActor"})
@@ -146,10 +159,10 @@ class MessageTrace:
                 return
             finder = _FINDERS_BY_NAME.get(name)
             subject: Subject | None
-            if finder is not None and (current := self._system.current) is not None and current.id == record[1]:
-                subject = finder(current.message, self._recorder.ledger)
-            elif name in IF_IT_CHANGED and self._recorder.last_cause != record[1]:
+            if name in IF_IT_CHANGED and self._recorder.last_cause != record[1]:
                 subject = None
+            elif finder is not None and (current := self._system.current) is not None and current.id == record[1]:
+                subject = finder(current.message, self._recorder.ledger)
             else:
                 # Whose a message is by its receiver, or else by its sender.
                 known = self._paths

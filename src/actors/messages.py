@@ -211,7 +211,7 @@ class LogExecutions(Message, frozen=True):
 
 
 class FillLogged(Message, frozen=True):
-    """A fill entered the log; told to its order, its leg, its strategy and the witness."""
+    """A fill entered the log; told to its order, unless all that it changes there is how much is filled."""
 
     fill: Fill
 

@@ -9,10 +9,12 @@ import trio.testing
 from tallystick.actors import message_trace
 from tallystick.actors.kernel.trace import Record
 from tallystick.actors.message_trace import FLUSH_SECONDS, ROWS_A_BATCH, MessageTrace
-from tallystick.actors.messages import CheckCoverage, Dispose
+from tallystick.actors.messages import CheckCoverage, Dispose, LogExecutions
 from tallystick.model.event import Event, MessagesTraced
-from tallystick.model.identifiers import ClientOrderId, IntentId
+from tallystick.model.fill import FillKey, FillSource, Settlement
+from tallystick.model.identifiers import AccountId, ClientOrderId, IntentId, TradeId, VenueOrderId
 from tallystick.model.ledger import Ledger
+from tallystick.model.report import SettlementReport
 from tallystick.model.traced import TracedMessage, traced_message
 from tallystick.store.errors import FailureReason, StoreFailed
 
@@ -177,6 +179,43 @@ def test_a_report_is_kept_only_where_it_changed_something() -> None:
     bench.recorder.last_cause = 4
     bench.handled(4, "ReportOrder", receiver=ORDER_ACTOR)
     assert ids(bench.kept()) == [2, 3, 4]
+
+
+def executions(*venue_order_ids: str) -> LogExecutions:
+    account = AccountId("polymarket:main")
+    reports = tuple(
+        SettlementReport(
+            key=FillKey(account=account, trade_id=TradeId("t1"), venue_order_id=VenueOrderId(name)),
+            settlement=Settlement.MINED,
+            transaction="",
+            venue_time_ns=1,
+        )
+        for name in venue_order_ids
+    )
+    return LogExecutions(reports=reports, source=FillSource.STREAM, received_at_ns=1)
+
+
+def test_a_report_about_one_order_of_ours_is_kept_as_its_own_if_it_recorded_something() -> None:
+    bench = Bench()
+    bench.recorder.ledger.by_venue_id[AccountId("polymarket:main"), VenueOrderId("0x1")] = ORDER
+    bench.handled(1, "FrameArrived", receiver=STREAM)
+    for number in (2, 3):  # the second says what is known
+        bench.recorder.last_cause = 2
+        bench.handled(number, "LogExecutions", cause=1, sender=STREAM, receiver=FILLS, message=executions("0x1"))
+    kept = bench.kept()
+    assert ids(kept) == [1, 2]
+    assert [message.order for message in kept] == [None, ORDER]
+
+
+def test_a_report_about_several_orders_or_somebody_elses_belongs_to_what_it_causes() -> None:
+    bench = Bench()
+    bench.recorder.ledger.by_venue_id[AccountId("polymarket:main"), VenueOrderId("0x1")] = ORDER
+    for number, message in ((1, executions("0x1", "0x2")), (2, executions("0x2"))):
+        bench.recorder.last_cause = number
+        bench.handled(number, "LogExecutions", sender=STREAM, receiver=FILLS, message=message)
+    assert bench.kept() == []
+    bench.handled(3, "FillLogged", cause=1, sender=FILLS, receiver=ORDER_ACTOR)
+    assert [(message.message_id, message.order) for message in bench.kept()] == [(1, None), (3, ORDER)]
 
 
 def test_what_is_too_much_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
