@@ -241,7 +241,6 @@ class ReconcilerActor(ConversingActor):
             for state in self.ledger.live_orders(self.account)
             if isinstance(state, (Sent, Acknowledged)) and state.venue_order_id is not None
         }
-        desk = self.context.ref(Paths.account(self.account, "desk"))
         found = OrderFindings()
         cursor: str | None = None
         listed = set()
@@ -257,7 +256,7 @@ class ReconcilerActor(ConversingActor):
                 found.open_at_venue += 1
                 if (self.account, report.venue_order_id) not in self.ledger.by_venue_id:
                     found.foreign += 1
-                desk.tell(ReportOrder(report=report, source=FillSource.SWEEP, rest=True))
+                self._report(report)
             cursor = page.next_cursor
             if cursor is None:
                 break
@@ -275,7 +274,7 @@ class ReconcilerActor(ConversingActor):
                         found.corrected = (*found.corrected, state.terms.client_order_id)
                         said = f"the venue shows {report.venue_status} with {plain(report.filled_quantity)} filled"
                         found.corrections.append(Correction(subject=state.terms.client_order_id, evidence=said))
-                    desk.tell(ReportOrder(report=report, source=FillSource.SWEEP, rest=True))
+                    self._report(report)
                 case OrderNotFound():
                     # Its own actor asks on, with its backoff; until then it counts as open.
                     found.unresolved = (*found.unresolved, state.terms.client_order_id)
@@ -284,6 +283,16 @@ class ReconcilerActor(ConversingActor):
                     return found
             await trio.lowlevel.checkpoint()
         return found
+
+    def _report(self, report: OrderReport) -> None:
+        """Tell an order's actor what the venue shows; the desk knows what to do about one that has none."""
+        told = ReportOrder(report=report, source=FillSource.SWEEP, rest=True)
+        order = self.ledger.by_venue_id.get((self.account, report.venue_order_id))
+        actor = None if order is None else self.context.find(Paths.order(self.account, order))
+        if actor is not None:
+            actor.tell(told)
+        else:
+            self.context.tell(Paths.account(self.account, "desk"), told)
 
     async def _read_holdings(self, trigger: SweepTrigger) -> "HoldingFindings":
         """Have the witness compare what is held, once everything that the fills said is in the book."""
