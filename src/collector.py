@@ -10,7 +10,7 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-THRESHOLDS = (20_000, 10, 10)
+THRESHOLDS = (50_000, 10, 10)
 """New containers before a young run, young runs before a middle one, middle ones before a full one is considered."""
 
 

@@ -60,7 +60,9 @@ class Opened(Protocol):
 
 
 class Disk(Protocol):
-    """The medium below a store. `begin_commit` is answered later, on the owner's thread, through `done`."""
+    """The medium below a store. `begin_commit` is answered through `done`, on the owner's thread: before it returns, or
+    later.
+    """
 
     async def open(self, done: Callable[[StoreFailed | None], None]) -> Opened:
         """Open the medium for writing, as a new epoch."""

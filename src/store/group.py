@@ -333,9 +333,10 @@ class GroupJournal(GroupRecords):
             return
         self._in_flight = batch
         self._handed_over_at = trio.current_time()
-        self._unwatched.set()
         self._gathering = self._disk.new_batch(Lsn(self.last_lsn + 1))
         self._disk.begin_commit(batch)
+        if self._in_flight is not None:
+            self._unwatched.set()
 
     def _on_commit(self, failure: StoreFailed | None) -> None:
         """Hear from the disk that the batch in flight is durable, or why it is not."""

@@ -1,4 +1,4 @@
-"""The thread that writes: every write transaction of a store begins and ends here.
+"""What writes: every write transaction of a store begins and ends here, and the thread that most of them run on.
 
 It takes one batch at a time, so a wake-up in each direction is all that a commit costs the owner. Beside a busy owner
 the thread waits for the interpreter's lock after most calls into LMDB, up to one switch interval each time: with
@@ -78,7 +78,10 @@ class Settings:
 
 
 class Writer:
-    """Owns the environment for writing. `open`, `write` and `close` run on its thread."""
+    """Owns the environment for writing. `open` and `close` run on its thread, `write` there or on the owner's loop.
+
+    One call at a time, whichever thread it is on: the owner hands over one batch, and the next when that is written.
+    """
 
     def __init__(self, settings: Settings, lock: OwnerLock) -> None:
         self._settings = settings
