@@ -9,7 +9,7 @@ from ..model.ledger import Ledger
 from ..model.order import OrderState
 from .order_view import OrderView, is_open, order_view
 from .output import Screen, View, print_json
-from .reading import JsonOption, StoreArgument, StoreOption, fold, opened
+from .reading import JsonOption, StoreArgument, StoreOption, fold, opened, require_known
 from .text import short_instant
 
 EXAMPLES = """\b
@@ -37,19 +37,6 @@ def select(
         if intent in {None, terms.intent_id}:
             yield state
 
-
-_COLUMNS = (
-    "order",
-    "instrument",
-    "side",
-    "#price",
-    "#quantity",
-    "#filled",
-    "#open",
-    "state",
-    "computed (UTC)",
-    "at the venue",
-)
 
 _ID_CHARACTERS_SHOWN = 14
 
@@ -120,6 +107,7 @@ def orders(
     """List orders, open and ended, with their state, fills and ids."""
     with opened(store or store_option) as reader:
         ledger = fold(reader).ledger
+    require_known(ledger, account=account, strategy=strategy)
     chosen = select(ledger, open_only=open_only, strategy=strategy, account=account, intent=intent)
     found = OrdersView(orders=tuple(order_view(state) for state in chosen))
     if as_json:

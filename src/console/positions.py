@@ -11,7 +11,7 @@ from ..model.ledger import Ledger
 from ..model.money import EXACT, ZERO
 from ..model.position import Position
 from .output import Screen, View, print_json
-from .reading import JsonOption, StoreArgument, StoreOption, fold, opened
+from .reading import JsonOption, StoreArgument, StoreOption, fold, opened, require_known
 from .text import amount, maybe_amount
 
 EXAMPLES = """\b
@@ -207,7 +207,9 @@ def positions(
 ) -> None:
     """Show what strategies hold and gained, by actual fills, and the book of every account."""
     with opened(store or store_option) as reader:
-        found = view(fold(reader).ledger, strategy=strategy, account=account)
+        ledger = fold(reader).ledger
+    require_known(ledger, account=account, strategy=strategy)
+    found = view(ledger, strategy=strategy, account=account)
     if as_json:
         print_json(found)
     else:

@@ -104,6 +104,15 @@ def fold(records: Records) -> Folded:
         return replace(folded, stopped="how the last run ended is in an archive file that is away")
 
 
+def require_known(ledger: Ledger, *, account: str | None = None, strategy: str | None = None) -> None:
+    """Raise `Refusal` for a name that the journal does not know: an empty table would look as if all were quiet."""
+    strategies = {*ledger.strategies, *(holder for holder, _ in ledger.positions)}
+    for name, what, known in (("account", account, set(ledger.accounts)), ("strategy", strategy, strategies)):
+        if what is not None and what not in known:
+            names = ", ".join(sorted(known)) or "none yet"
+            raise Refusal(ExitCode.NOT_FOUND, f"the journal knows no {name} {what!r}; it knows {names}")
+
+
 def _fold(read: Iterator[Entry], ledger: Ledger, after: Lsn) -> Folded:
     """Fold entries into a ledger that holds those through `after` already."""
     last_lsn, last_at_ns, build, stopped = after, None, "", None

@@ -17,7 +17,7 @@ from .commanding import LOOK_SECONDS, CommandIdOption, LiveStore, NoteOption, as
 from .errors import Refusal
 from .exit_codes import ExitCode
 from .output import Screen, View, print_json
-from .reading import JsonOption, StoreArgument, StoreOption, entries, opened
+from .reading import JsonOption, StoreArgument, StoreOption, entries, fold, opened, require_known
 from .text import instant, printable, short_instant, span
 
 RECONCILE_EXAMPLES = """\b
@@ -195,6 +195,8 @@ def reconciliations(
         found = ReconciliationsView(
             reconciliations=_selected(reader, account=account, incomplete_only=incomplete_only, last=last)
         )
+        if not found.reconciliations:
+            require_known(fold(reader).ledger, account=account)
     if as_json:
         print_json(found)
         return

@@ -1,5 +1,6 @@
 """`tallystick truth`: the three views of what is held, and intended against actual for every intent."""
 
+import re
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Annotated
@@ -16,7 +17,7 @@ from ..model.sizing import legs_of
 from ..model.truth import Absent, BookView, Seen, Truth, Unavailable, View
 from .output import Screen, print_json
 from .output import View as Shown
-from .reading import Folded, JsonOption, StoreArgument, StoreOption, fold, opened
+from .reading import Folded, JsonOption, StoreArgument, StoreOption, fold, opened, require_known
 from .text import amount, instant, maybe_amount, maybe_instant, short_instant
 
 EXAMPLES = """\b
@@ -25,6 +26,8 @@ Examples:
   tallystick truth var/main --account polymarket:main --all
   tallystick truth var/main --json | jq '.comparisons[] | select(.agree != true)'
 """
+
+_HASH = re.compile(r"(0x[0-9a-f]{8})[0-9a-f]{56}\b")
 
 
 class BookSide(Shown, frozen=True):
@@ -271,7 +274,7 @@ def show(found: TruthView, screen: Screen) -> None:
                 _quantity(row.venue),
                 short_instant(row.venue.at),
                 _quantity(row.wallet),
-                row.wallet.stamp or short_instant(row.wallet.at),
+                _short_hash(row.wallet.stamp) or short_instant(row.wallet.at),
                 _verdict(row),
             )
             for row in found.comparisons
@@ -332,6 +335,11 @@ def _verdict(row: Comparison) -> str:
     return f"{'agree' if row.exact else 'agree, not settled'}{since}"
 
 
+def _short_hash(stamp: str) -> str:
+    """Enough of a block's hash to tell it from another; the whole is in the JSON."""
+    return _HASH.sub(r"\1…", stamp)
+
+
 def truth(
     store: StoreArgument = None,
     store_option: StoreOption = None,
@@ -342,7 +350,9 @@ def truth(
 ) -> None:
     """Compare book, venue and wallet for every asset, and intended with actual for every intent."""
     with opened(store or store_option) as reader:
-        found = view(fold(reader), account=account, ended_too=ended_too)
+        folded = fold(reader)
+    require_known(folded.ledger, account=account)
+    found = view(folded, account=account, ended_too=ended_too)
     if as_json:
         print_json(found)
     else:

@@ -304,7 +304,9 @@ SECOND_RUN: Sequence[Moment] = (
                 asset=AssetId(YES),
                 book=book("4"),
                 venue=Seen(quantity=SignedQuantity(dec("4")), as_of_ns=at(32.9), stamp="received"),
-                wallet=Seen(quantity=SignedQuantity(dec("3.5")), as_of_ns=at(32.8), stamp="block 120"),
+                wallet=Seen(
+                    quantity=SignedQuantity(dec("3.5")), as_of_ns=at(32.8), stamp=f"block 120 0x{'5f' * 32} (final)"
+                ),
                 watermark=2,
                 compared_at_ns=at(33),
             )

@@ -99,7 +99,8 @@ def test_an_account_is_reconciled_on_demand_and_every_reconciliation_is_told(
     assert told[0]["trigger"] == "start"
     assert record in told
     assert run_json("reconciliations", store, "--incomplete")["reconciliations"] == []
-    assert run_json("reconciliations", store, "--account", "nobody")["reconciliations"] == []
+    unknown = run("reconciliations", store, "--account", "nobody", code=44)
+    assert "the journal knows no account 'nobody'; it knows polymarket:main" in unknown.stderr
     shown = run("reconciliations", store, "--last", "1").stdout
     assert "complete" in shown
     assert "started by" in shown

@@ -180,12 +180,17 @@ class TestOrders:
             (("--strategy", "weather"), 3),
             (("--strategy", "coast"), 0),
             (("--account", ACCOUNT, "--intent", "pair-1"), 2),
-            (("--account", "polymarket:other"), 0),
             (("--open", "--intent", "rain-1"), 0),
         ],
     )
     def test_filters_are_all_held(self, store: Path, filters: tuple[str, ...], count: int) -> None:
         assert len(run_json("orders", store, *filters)["orders"]) == count
+
+    @pytest.mark.parametrize("command", ["orders", "positions", "truth", "reconciliations"])
+    def test_a_name_that_nobody_has_is_said_and_is_no_empty_table(self, store: Path, command: str) -> None:
+        result = run(command, store, "--account", "polymarket:mian", code=44)
+        assert result.stdout == ""
+        assert f"the journal knows no account 'polymarket:mian'; it knows {ACCOUNT}" in result.stderr
 
     def test_tables_show_enough_to_trace_by(self, store: Path) -> None:
         said = words(run("orders", store).stdout)
@@ -271,7 +276,7 @@ class TestTruth:
                 "state": "seen",
                 "quantity": "3.5",
                 "at": "2026-11-18T11:07:12.800000000Z",
-                "stamp": "block 120",
+                "stamp": f"block 120 0x{'5f' * 32} (final)",
                 "why": "",
                 "difference": "-0.5",
             },
@@ -316,7 +321,8 @@ class TestTruth:
     def test_says_the_verdict_to_people(self, store: Path) -> None:
         said = words(run("truth", store).stdout)
         assert (
-            f"{ACCOUNT} {YES} 4 4 2026-11-18 11:07:12.900 3.5 block 120 DIFFERS wallet by -0.5, 2 fills since" in said
+            f"{ACCOUNT} {YES} 4 4 2026-11-18 11:07:12.900 3.5 block 120 0x5f5f5f5f… (final) "
+            "DIFFERS wallet by -0.5, 2 fills since" in said
         )
         assert any(line.endswith("unknown (HTTP 503), 2 fills since") for line in said)
 
