@@ -16,7 +16,7 @@ RAIN = InstrumentId("polymarket:will-it-rain-in-lisbon-this-week:Yes")
 with tallystick.open(sys.argv[1]) as host:
     host.wait_live(timeout_seconds=30)
     intent = Intent(
-        intent_id=IntentId("embedded-1"),  # yours to choose; the same one again is worked once
+        intent_id=IntentId(f"embedded-{host.now_ns()}"),  # yours to choose; the same intent again is worked once
         strategy=StrategyName("demo"),
         account=AccountId("polymarket:main"),
         instrument=RAIN,

@@ -123,7 +123,9 @@ def in_words(said: Said) -> str:
         case ReportView():
             filled = f", filled {' and '.join(said.filled)}" if said.kind == "ended" else ""
             order = f" [{said.client_order_id}]" if said.client_order_id else ""
-            return f"{short_instant(said.at)}  {said.intent_id} #{said.number} {said.kind}: {said.text}{filled}{order}"
+            # A text that begins with its own kind says it once.
+            text = said.text if said.text.split(":")[0].split(" ")[0] == said.kind else f"{said.kind}: {said.text}"
+            return f"{short_instant(said.at)}  {said.intent_id} #{said.number} {text}{filled}{order}"
         case RefusedView():
             whose = f" (intent {said.intent_id})" if said.intent_id else ""
             gate = f" at the gate {said.gate}" if said.gate else ""
