@@ -52,29 +52,40 @@ class _MemoryBatch(Batch):
 
 
 class _Rows:
-    """The rows of one table, in order of their keys."""
+    """The rows of one table. Their keys are brought into order when somebody scans, which few tables ever see."""
 
-    __slots__ = ("_keys", "_values")
+    __slots__ = ("_has_gone", "_keys", "_new_keys", "_values")
 
     def __init__(self) -> None:
         self._keys: list[bytes] = []
+        self._new_keys: list[bytes] = []
+        self._has_gone = False
         self._values: dict[bytes, bytes] = {}
 
     def get(self, key: bytes) -> bytes | None:
         return self._values.get(key)
 
     def put(self, key: bytes, value: bytes | None) -> None:
-        known = key in self._values
+        values = self._values
         if value is not None:
-            self._values[key] = value
-            if not known:
-                bisect.insort(self._keys, key)
-        elif known:
-            del self._values[key]
-            del self._keys[bisect.bisect_left(self._keys, key)]
+            if key not in values:
+                self._new_keys.append(key)
+            values[key] = value
+        elif values.pop(key, None) is not None:
+            self._has_gone = True
+
+    def _ordered(self) -> list[bytes]:
+        if self._has_gone:
+            self._keys = sorted(self._values)
+        elif self._new_keys:
+            self._keys += self._new_keys
+            self._keys.sort()  # what is in order already costs a comparison a key
+        self._has_gone = False
+        self._new_keys.clear()
+        return self._keys
 
     def scan(self, prefix: bytes, after: bytes | None, limit: int | None) -> list[tuple[bytes, bytes]]:
-        keys = self._keys
+        keys = self._ordered()
         first = bisect.bisect_left(keys, prefix)
         if after is not None:
             first = max(first, bisect.bisect_right(keys, after))
@@ -167,7 +178,8 @@ class _MountedDisk:
             seconds = latency() if callable(latency) else latency
             if seconds > 0:
                 await trio.sleep(seconds)
-            await self.disk.answering.wait()
+            if not self.disk.answering.is_set():
+                await self.disk.answering.wait()
             if self.stopped:
                 return  # what was under way when the machine stopped never arrives
             failure = self.disk.write(batch.groups, sync=self._sync)

@@ -31,8 +31,10 @@ class Group(NamedTuple):
 
     @property
     def size_bytes(self) -> int:
-        rows = sum(len(key) + len(value or b"") for _, key, value in self.puts)
-        return rows + sum(len(record) for record in self.records)
+        size = sum(map(len, self.records))
+        for _, key, value in self.puts:
+            size += len(key) + (0 if value is None else len(value))
+        return size
 
 
 class MemoryFolder:

@@ -5,7 +5,7 @@ request leaves, a report is read or a commit is durable; the rest when the world
 the durable journal and the venue's own books, never against what the runtime believes.
 """
 
-from collections.abc import Container
+from collections.abc import Callable, Container
 from decimal import Decimal
 
 import trio
@@ -81,6 +81,8 @@ class Guard:
 
     def __init__(self, world: World) -> None:
         self.breaches: list[Breach] = []
+        self.at_breach: list[Callable[[], None]] = []
+        """Called after each."""
         self.told: dict[tuple[int, IntentId, int], list[Report]] = {}
         """Reports by the start of the runtime that told them, counted from 1, the intent, and the ticket's number."""
         self._world = world
@@ -388,6 +390,8 @@ class Guard:
         found = Breach(law=law, what=what, at_seconds=trio.current_time())
         if all((known.law, known.what) != (law, what) for known in self.breaches):
             self.breaches.append(found)
+            for tell in self.at_breach:
+                tell()
 
     def check(self) -> None:
         """Raise `LawBroken` if any was seen broken."""

@@ -141,6 +141,11 @@ class Life:
         self.person = Person(world)
         self.applied: list[Applied] = []
         self._judged = 0
+        self._told = trio.Event()
+        """Set when there is something to judge."""
+        world.at_crash.append(self._tell)
+        self.guard.at_breach.append(self._tell)
+        self.keeper.at_end.append(self._tell)
         world.end_expected = world.crashes_expected = True
         if plan.wires != Delays():
             world.weather.latency_seconds = _drawn(plan.wires, Random(f"wires {plan.seed}"))
@@ -236,11 +241,15 @@ class Life:
 
     async def _judge(self, scope: trio.CancelScope) -> None:
         """Stop at the first breach: what comes after it is another story."""
-        while True:
+        while not self.guard.breaches:
+            await self._told.wait()
+            await trio.sleep(JUDGE_SECONDS)  # whoever brought it about is done with it by then
+            self._told = trio.Event()
             self._accidents()
-            if self.guard.breaches:
-                scope.cancel()
-            await trio.sleep(JUDGE_SECONDS)
+        scope.cancel()
+
+    def _tell(self) -> None:
+        self._told.set()
 
     def _accidents(self) -> None:
         world = self.world
@@ -307,6 +316,8 @@ class Keeper:
         self.world = world
         self.host = host
         self.ended_with: list[BaseException] = []
+        self.at_end: list[Callable[[], None]] = []
+        """Called each time that it has ended by itself."""
         self.is_last = False
         """The next end is the last one."""
         self._random = Random(f"keeper {plan.seed}")
@@ -329,6 +340,8 @@ class Keeper:
                 await (world.bury() if world.died.is_set() else world.stop())
             if by_itself and world.ended_with is not None:
                 self.ended_with.append(innermost(world.ended_with))
+                for tell in self.at_end:
+                    tell()
                 await trio.sleep(RESTART_SECONDS)
             await trio.sleep(self._random.uniform(*self._delays))
 

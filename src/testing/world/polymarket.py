@@ -10,7 +10,6 @@ from typing import assert_never
 import httpx
 import msgspec
 import trio
-from trio.abc import HalfCloseableStream
 
 from ...actors.connect import SeamTransport
 from ...actors.settings import AccountSettings
@@ -31,6 +30,7 @@ from ...venues.sim.polymarket import faults as sim
 from ...venues.sim.polymarket.markets import Market, MarketSpec
 from ...venues.sim.polymarket.running import RunningServer, running_server
 from ...venues.sim.polymarket.venue import VenueSettings
+from ...venues.sim.server.memory_stream import MemoryStream
 from . import venue_faults as fault
 from .clock import EPOCH_MS
 from .plan import MarketNeeded
@@ -84,7 +84,7 @@ class PolymarketSession:
         self.server = server
         self._salts = itertools.count(1)
 
-    def connect(self) -> HalfCloseableStream:
+    def connect(self) -> MemoryStream:
         return self.server.connect()
 
     def refresh(self) -> None:

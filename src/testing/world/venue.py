@@ -9,13 +9,12 @@ from contextlib import AbstractAsyncContextManager
 from decimal import Decimal
 from typing import Protocol
 
-from trio.abc import HalfCloseableStream
-
 from ...actors.settings import AccountSettings
 from ...model.fill import Direction
 from ...model.identifiers import AccountId, AssetId, InstrumentId, TradeId, VenueOrderId
 from ...model.value import Value
 from ...venues.port import Dialect
+from ...venues.sim.server.memory_stream import MemoryStream
 from .venue_faults import VenueFault
 from .wire import HttpRequest
 
@@ -45,7 +44,7 @@ class VenueExecution(Value, frozen=True):
 class VenueSession(Protocol):
     """One simulated venue that is up."""
 
-    def connect(self) -> HalfCloseableStream:
+    def connect(self) -> MemoryStream:
         """A new connection to it; the client's end."""
 
     def refresh(self) -> None:

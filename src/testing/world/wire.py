@@ -7,14 +7,17 @@ Every request that leaves is read along, so that a law can hold what left agains
 """
 
 import math
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable
 from enum import StrEnum
+from functools import partial
 from random import Random
 
 import msgspec
 import trio
 from trio.abc import HalfCloseableStream
+
+from ...venues.sim.server.memory_stream import MemoryStream
 
 MAXIMUM_READ_BYTES = 65_536
 
@@ -78,7 +81,7 @@ class RequestReader:
 class Weather:
     """What the wires of a network are like now. Times are moments of trio's clock.
 
-    `latency_seconds` is drawn from for every piece of bytes, each way; `None` is no delay at all, and the fastest.
+    `latency_seconds` is drawn from for every piece of bytes, each way; `None` is none.
     """
 
     def __init__(self) -> None:
@@ -92,11 +95,15 @@ class Weather:
         self.bites: Counter[str] = Counter()
         """How often the weather was felt, by what it was."""
 
-    def delay(self, way: Way, now: float) -> float:
-        """How long bytes that are sent now are under way."""
+    def delay(self, way: Way, count_bytes: int) -> float:
+        """How long so many bytes that are sent now are under way."""
+        now = trio.current_time()
         seconds = max(0.0, self.clogged_until[way] - now)
         if seconds:
             self.bites["clog"] += 1
+        if way is Way.FROM_VENUE and count_bytes and now < self.slow_until:
+            self.bites["slow"] += 1
+            seconds += count_bytes / self.slow_bytes_per_second
         if self.latency_seconds is not None:
             seconds += self.latency_seconds()
         return seconds
@@ -108,22 +115,21 @@ class Weather:
 
 
 class Link(HalfCloseableStream):
-    """One connection of the runtime: the venue's in-memory stream behind a wire with weather."""
+    """One connection of the runtime: the client's end of the venue's in-memory stream, behind a wire with weather."""
 
-    def __init__(self, network: "Network", stream: HalfCloseableStream, number: int) -> None:
+    def __init__(self, network: "Network", stream: MemoryStream, number: int) -> None:
         self.number = number
         self.broken = False
         self.is_silent = False
         """Half-open: the peer is gone, and nobody says so."""
         self._network = network
         self._stream = stream
+        weather = network.weather
+        stream.outgoing.delay_seconds = partial(weather.delay, Way.TO_VENUE)
+        stream.incoming.delay_seconds = partial(weather.delay, Way.FROM_VENUE)
         self._reader = RequestReader()
         self._cut_after: dict[Way, int] = {}
-        self._leaving: deque[tuple[float, bytes]] = deque()
-        self._arrived: tuple[float, bytes] | None = None
-        self._last_arrival = -math.inf
-        self._is_pumping = False
-        self._is_closing = False
+        self._unread = b""
 
     @property
     def is_websocket(self) -> bool:
@@ -132,12 +138,12 @@ class Link(HalfCloseableStream):
     # ---- the runtime's side of it -------------------------------------------------------------------------
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """Hand bytes over. The machine takes them at once, whatever the wire does with them later."""
         network = self._network
         if self.broken or network.is_dead:
             raise trio.BrokenResourceError("the connection is lost")
         piece = bytes(data)
-        now = trio.current_time()
-        for request in self._reader.feed(piece, now):
+        for request in self._reader.feed(piece, trio.current_time()):
             network.note(request)
         if self.is_silent:
             network.weather.bites["silence"] += 1
@@ -148,93 +154,59 @@ class Link(HalfCloseableStream):
             if passed < len(piece):
                 if passed:
                     await self._stream.send_all(piece[:passed])
-                await self.break_now()
+                self._lose(arrives=True)
                 raise trio.BrokenResourceError("the connection was cut")
-        delay = network.weather.delay(Way.TO_VENUE, now)
-        if delay <= 0 and not self._leaving:
-            await self._stream.send_all(piece)
-            return
-        # The machine takes bytes at once, whatever the wire does with them later.
-        last = self._leaving[-1][0] if self._leaving else -math.inf
-        self._leaving.append((max(now + delay, last), piece))
-        if not self._is_pumping:
-            self._is_pumping = True
-            network.nursery.start_soon(self._pump)
-        await trio.lowlevel.checkpoint()
-
-    async def _pump(self) -> None:
-        """Deliver what was sent when it is due, also after the runtime has turned away: it is on its way."""
-        try:
-            while self._leaving:
-                due, piece = self._leaving[0]
-                await trio.sleep_until(due)
-                if not self._leaving:
-                    return  # the connection was lost meanwhile, and this with it
-                self._leaving.popleft()
-                await self._stream.send_all(piece)
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            self._leaving.clear()
-        finally:
-            self._is_pumping = False
-            if self._is_closing:
-                await trio.aclose_forcefully(self._stream)
+        await self._stream.send_all(piece)
 
     async def wait_send_all_might_not_block(self) -> None:
         await trio.lowlevel.checkpoint()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
         weather = self._network.weather
-        if self._arrived is None:
-            data = bytes(await self._stream.receive_some(MAXIMUM_READ_BYTES if max_bytes is None else max_bytes))
+        data = self._unread
+        if not data:
+            data = await self._stream.receive_some(MAXIMUM_READ_BYTES if max_bytes is None else max_bytes)
             if self.is_silent:
                 weather.bites["silence"] += 1
                 await trio.sleep_forever()
-            now = trio.current_time()
-            delay = weather.delay(Way.FROM_VENUE, now)
-            if data and now < weather.slow_until:
-                weather.bites["slow"] += 1
-                delay += len(data) / weather.slow_bytes_per_second
             if data and self._cut_after:
                 passed = self._passes(Way.FROM_VENUE, len(data))
                 if passed < len(data):
-                    await self.break_now()
+                    self._lose()
                     data = data[:passed]
                     if not data:
                         raise trio.BrokenResourceError("the connection was cut")
-            due = max(now + delay, self._last_arrival)
-            self._arrived = (due, data)
-        due, data = self._arrived
-        if due > trio.current_time():
-            await trio.sleep_until(due)  # what has arrived is kept if the reader gives up meanwhile
-        self._last_arrival = due
         most = len(data) if max_bytes is None else max_bytes
         if trio.current_time() < weather.split_until and weather.split_bytes < most:
             weather.bites["split"] += 1
             most = min(most, weather.split_bytes)
-        self._arrived = (due, data[most:]) if len(data) > most else None
+        self._unread = data[most:]
         return data[:most]
 
     async def send_eof(self) -> None:
-        if not self._leaving:
-            await self._stream.send_eof()
+        await self._stream.send_eof()
 
     async def aclose(self) -> None:
         self._network.links.pop(self.number, None)
-        self._is_closing = True
-        if self.is_silent:
-            # The peer is not told, either.
-            await trio.lowlevel.checkpoint()
-        elif not self._is_pumping:
-            await self._stream.aclose()
+        if not self.is_silent:  # else the peer is not told, either
+            self._stream.close()
+        await trio.lowlevel.checkpoint()
 
     # ---- what happens to it -------------------------------------------------------------------------------
 
     async def break_now(self) -> None:
         """Lose the connection; both sides notice."""
+        self._lose()
+        await trio.lowlevel.checkpoint()
+
+    def _lose(self, *, arrives: bool = False) -> None:
+        """Lose it, with what is under way to the venue unless that `arrives`."""
         self.broken = True
-        self._leaving.clear()
         self._network.links.pop(self.number, None)
-        await trio.aclose_forcefully(self._stream)
+        if arrives:
+            self._stream.close()
+        else:
+            self._stream.abort()
 
     async def let_go(self) -> None:
         """Its process is gone: the machine still sends what it had taken, then closes the connection."""
@@ -270,10 +242,7 @@ class Network:
     `watch` is called with every request at the moment in which its last byte leaves.
     """
 
-    def __init__(
-        self, dial: Callable[[], HalfCloseableStream], nursery: trio.Nursery, *, weather: Weather | None = None
-    ) -> None:
-        self.nursery = nursery
+    def __init__(self, dial: Callable[[], MemoryStream], *, weather: Weather | None = None) -> None:
         self.weather = Weather() if weather is None else weather
         self.links: dict[int, Link] = {}
         self.requests: list[HttpRequest] = []

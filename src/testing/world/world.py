@@ -114,6 +114,8 @@ class World:
         self.crashes_expected = False
         """Set where actors are made to crash; without it a crash fails the run."""
         self.crashes: list[str] = []
+        self.at_crash: list[Callable[[], None]] = []
+        """Called after each."""
         self.letters: list[str] = []
         """Messages that were not handled, outside of stops and crashes."""
         self.end_expected = False
@@ -162,7 +164,7 @@ class World:
         await self.live()
 
     def _new_network(self) -> Network:
-        network = Network(self.venue.connect, self.nursery, weather=self.weather)
+        network = Network(self.venue.connect, weather=self.weather)
         network.watch = self._request_left
         return network
 
@@ -224,7 +226,7 @@ class World:
         if self.died.is_set():
             return  # whatever is left of a dead process fails at its store
         if isinstance(report, ChildTerminated) and report.reason.kind is ExitKind.CRASHED:
-            self.crashes.append(f"{report.path}: {report.reason}")
+            self._crashed(f"{report.path}: {report.reason}")
 
     def _dead_letter(self, letter: DeadLetter) -> None:
         if self.died.is_set():
@@ -232,7 +234,12 @@ class World:
         if self._runtime is not None and not self._runtime.system.is_stopping:
             self.letters.append(letter.describe())
         if letter.traceback:
-            self.crashes.append(f"{letter.describe()}\n{letter.traceback}")
+            self._crashed(f"{letter.describe()}\n{letter.traceback}")
+
+    def _crashed(self, told: str) -> None:
+        self.crashes.append(told)
+        for tell in self.at_crash:
+            tell()
 
     async def stop(self) -> None:
         """Stop the runtime in order."""

@@ -19,8 +19,8 @@ from ...polymarket.contracts import (
 )
 from ..chain.rpc import Contracts, RpcServer, constant_address
 from ..server.clock import VenueClock
-from ..server.counted_stream import Peer
 from ..server.http import Request, Response, error_response, read_request, send_response
+from ..server.traffic import Peer
 from .admin import Admin
 from .admin_routes import AdminRoutes
 from .faults import (

@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import trio
-from trio.abc import HalfCloseableStream
 
 from ..server.clock import VenueClock
 from ..server.host import Host
+from ..server.memory_stream import MemoryStream
 from .admin import Admin
 from .app import PolymarketApp
 from .own_books import OwnBooks
@@ -41,7 +41,7 @@ class RunningServer:
     def books(self) -> OwnBooks:
         return self._app.books
 
-    def connect(self) -> HalfCloseableStream:
+    def connect(self) -> MemoryStream:
         """A new in-memory connection; it speaks HTTP and websocket like a socket would."""
         return self.host.connect()
 

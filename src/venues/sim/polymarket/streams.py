@@ -10,8 +10,8 @@ from collections.abc import Callable
 import msgspec
 
 from ...polymarket.contracts import TokenId
-from ..server.counted_stream import Peer
 from ..server.http import encode_json
+from ..server.traffic import Peer
 from .faults import CutBeforeFrame, DelayFrame, DropFrame, DuplicateFrame, FrameFault, FreezeStreams, ReorderFrames
 from .keys import KeyHolder
 from .market_frames import book_frame

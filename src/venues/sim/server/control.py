@@ -17,7 +17,7 @@ import msgspec
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from .counted_stream import Traffic
+from .traffic import Traffic
 
 _LINE_BYTES_MAX = 4_096
 

@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 import msgspec
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope
 
-from .counted_stream import Peer
+from .traffic import Peer
 
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 _BODY_BYTES_MAX = 4 * 1024 * 1024
