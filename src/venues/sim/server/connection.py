@@ -7,7 +7,7 @@ is lost by it: HTTP/1.1 answers in order, and hypercorn reads no further while a
 
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Self
 
 import trio
 from hypercorn.config import Config
@@ -150,11 +150,11 @@ class _Apps:
     def spawn(self, func: Callable[..., Awaitable[object]], *args: Any) -> None:  # hypercorn's signature
         self._nursery.start_soon(func, *args)
 
-    async def __aenter__(self) -> None:
-        raise AssertionError("the connection's own nursery is what is entered")
+    async def __aenter__(self) -> Self:
+        return self
 
     async def __aexit__(self, *_: object) -> None:
-        raise AssertionError("the connection's own nursery is what is left")
+        """The connection's own nursery is what is left."""
 
 
 class _Exchange:
