@@ -85,7 +85,7 @@ class MemoryDisk:
     ) -> None:
         self.latency_seconds = latency_seconds
         self.capacity_bytes = capacity_bytes
-        self.used_bytes = 0
+        self._used_bytes = self._sized = 0
         self.epoch = 0
         self.indexes: tuple[int, frozenset[str]] | None = None
         self.owner: str | None = None
@@ -127,6 +127,16 @@ class MemoryDisk:
         """Make everything written so far survive a loss of power."""
         self._synced = len(self.groups)
         self._let_go()
+
+    @property
+    def used_bytes(self) -> int:
+        """What is written so far. Summed up when somebody asks: only a disk with a capacity has to know."""
+        self._used_bytes += sum(group.size_bytes for group in self.groups[self._sized :])
+        self._sized = len(self.groups)
+        return self._used_bytes
+
+    def _forget_size(self) -> None:
+        self._used_bytes = self._sized = 0
 
     @property
     def unsynced(self) -> int:
@@ -176,6 +186,7 @@ class MemoryDisk:
         puts = list(self.groups[number].puts)
         puts[place] = (SNAPSHOTS, key, bytes(data))
         self.groups[number] = self.groups[number]._replace(puts=puts)
+        self._forget_size()
         return True
 
     def write(self, groups: list[Group], *, sync: bool) -> StoreFailed | None:
@@ -183,13 +194,13 @@ class MemoryDisk:
         fault, self._fault = self._fault, None
         if fault is not None:
             return fault
-        size_bytes = sum(group.size_bytes for group in groups)
-        if self.capacity_bytes is not None and size_bytes and self.used_bytes + size_bytes > self.capacity_bytes:
-            return StoreFailed(
-                FailureReason.DISK_FULL,
-                f"{self.used_bytes} of {self.capacity_bytes} bytes are used and the commit has {size_bytes}",
-            )
-        self.used_bytes += size_bytes
+        if self.capacity_bytes is not None:
+            size_bytes = sum(group.size_bytes for group in groups)
+            if size_bytes and self.used_bytes + size_bytes > self.capacity_bytes:
+                return StoreFailed(
+                    FailureReason.DISK_FULL,
+                    f"{self.used_bytes} of {self.capacity_bytes} bytes are used and the commit has {size_bytes}",
+                )
         self.groups += groups
         self._may_prune = self._may_prune or any(group.prune_below is not None for group in groups)
         self._records_count += sum(len(group.records) for group in groups)
@@ -203,7 +214,7 @@ class MemoryDisk:
         del self.groups[intact:]  # a torn write was never acknowledged, so nobody has seen it
         self._count()
         self.sync()
-        self.used_bytes = sum(group.size_bytes for group in self.groups)
+        self._forget_size()
         return self.groups
 
     def _count(self) -> None:
@@ -253,11 +264,11 @@ class MemoryDisk:
         for group in self.groups:
             gone = min(max(0, below - lsn), len(group.records))
             lsn += len(group.records)
-            self.used_bytes -= sum(len(record) for record in group.records[:gone])
             left = group._replace(records=group.records[gone:], prune_below=None)
             if left.records or left.puts:
                 kept.append(left)
         self.first_lsn = max(self.first_lsn, min(below, Lsn(lsn)))
         self._records_count = lsn - self.first_lsn
         self.groups[:] = kept
+        self._forget_size()
         self._synced = len(kept)

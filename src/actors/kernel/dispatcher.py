@@ -6,6 +6,7 @@ nothing to do it sleeps until the next timer or until somebody posts.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,19 @@ ASKS_PER_CHECKPOINT = 16
 class Dispatcher:
     """The run queue, the timers and the loop over both."""
 
-    __slots__ = ("_borrowed", "_finished", "_now", "_parked", "_parked_until", "_queue", "_scope", "_task", "timers")
+    __slots__ = (
+        "_alarm",
+        "_alarm_at",
+        "_borrowed",
+        "_finished",
+        "_now",
+        "_parked",
+        "_parked_until",
+        "_queue",
+        "_scope",
+        "_task",
+        "timers",
+    )
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
@@ -38,6 +51,8 @@ class Dispatcher:
         # Shielded: the actors are stopped in order by the system, not cut down by a cancellation around it.
         self._scope = trio.CancelScope(shield=True)
         self._parked_until: float | None = None
+        self._alarm = trio.CancelScope()
+        self._alarm_at: float | None = None
         self.timers = TimerHeap(self.wake)
 
     def enqueue(self, cell: Cell) -> None:
@@ -67,14 +82,25 @@ class Dispatcher:
         """Runs passes until told to finish. Protected, so that Ctrl-C arrives in the host's code, not in here."""
         self._task = trio.lowlevel.current_task()
         with self._scope:
+            while not await self._run_until_timer():
+                pass
+
+    async def _run_until_timer(self) -> bool:
+        """Runs passes until a timer ends a sleep; True where nothing is left to do.
+
+        The scope that ends the sleep is kept for as long as nothing was due: most sleeps are ended by a message.
+        """
+        with trio.CancelScope() as self._alarm:
+            self._alarm_at = None
             while True:
                 self._pass()
                 if self._queue:
                     await trio.lowlevel.cancel_shielded_checkpoint()
                 elif self._finished:
-                    return
+                    return True
                 else:
                     await self._sleep()
+        return False
 
     def _pass(self) -> None:
         queue = self._queue
@@ -112,15 +138,11 @@ class Dispatcher:
 
     async def _sleep(self) -> None:
         due_at = self._parked_until = self.timers.next_due_at()
-        if due_at is None:
-            await self._park()
-            return
-        delay = due_at - self._now()
-        if delay > 0:
-            with trio.CancelScope(deadline=trio.current_time() + delay):
-                await self._park()
-        else:
-            await trio.lowlevel.cancel_shielded_checkpoint()
+        if due_at != self._alarm_at:
+            self._alarm_at = due_at
+            # In this order: the difference is exact when the timer is near, so that the sleep never ends too early.
+            self._alarm.deadline = math.inf if due_at is None else trio.current_time() + (due_at - self._now())
+        await self._park()
 
     async def _park(self) -> None:
         self._parked = True

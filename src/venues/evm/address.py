@@ -37,6 +37,7 @@ def _parse_address(text: str) -> Address:
     return checksum_address(bytes.fromhex(text[2:]))
 
 
+@lru_cache(maxsize=4096)
 def checksum_address(raw: bytes) -> Address:
     """Return the EIP-55 spelling of 20 address bytes; raises `HexRefused` for any other length."""
     if len(raw) != 20:
