@@ -75,10 +75,11 @@ class AccountDesk(ClosingActor):
     def _recover_orders(self) -> None:
         """Every order of which something may still come gets its actor again; the first sweep asks for each of them."""
         for state in list(self.ledger.orders.values()):
-            if state.terms.account != self.account or self._actor(state.terms.client_order_id) is not None:
+            terms = state.terms
+            if terms.account != self.account:
                 continue
             if isinstance(state, (Sent, Acknowledged)) or (isinstance(state, Done) and state.fills_outstanding > 0):
-                self._start_order(state.terms, recovered=True)
+                self._start_order(terms, recovered=True)  # where it lives already, nothing happens
 
     def _start_order(self, terms: OrderTerms, *, recovered: bool) -> ActorRef | None:
         """The order's actor; None while their supervisor is being started again: then the next sweep starts it."""

@@ -91,6 +91,10 @@ class Approvals:
 _NONE_APPROVED = (Quantity(ZERO), Quantity(ZERO))
 
 
+_SETTLING: frozenset[type[Event]] = frozenset({OrderSubmitted, SliceWithdrawn})
+"""Events with which the ledger counts an approved order itself, or nobody needs to any more."""
+
+
 class Recorder:
     """The one way into the journal: an event is folded into the ledger and appended, together.
 
@@ -127,8 +131,8 @@ class Recorder:
                     self.ledger.apply(event, now)
                     if heard:
                         drafts += heard
-                    if isinstance(event, (OrderSubmitted, SliceWithdrawn)):
-                        self.approvals.settle(event.client_order_id)
+                    if event.__class__ in _SETTLING:
+                        self.approvals.settle(event.client_order_id)  # type: ignore[attr-defined]  # those have one
                 done += 1
         finally:
             self.last_cause = cause

@@ -128,8 +128,13 @@ class StrategyDesk(TradingActor):
     def _account_moved(self, message: AccountMoved) -> None:
         if message.state is not AccountState.LIVE:
             return
+        orders = self.ledger.orders
         for entry in self.ledger.active_intents(self.strategy):
-            for leg in (0, 1):
+            # A leg waits for its account until its slices are computed, once; then it is theirs to wait.
+            planned = {orders[order].terms.leg for order in entry.orders}
+            for leg in (0, 1) if isinstance(entry.intent, PairIntent) else (0,):
+                if leg in planned:
+                    continue
                 actor = self.context.find(Paths.leg(self.strategy, entry.intent.intent_id, leg))
                 if actor is not None:
                     actor.tell(message)

@@ -182,10 +182,12 @@ class Ticket:
     def deliver(self, report: Report | Draft) -> None:
         """Make the report visible; its place is its number, and a draft is written when it is first read."""
         with self._lock:
-            self._reports.append(report if isinstance(report, Draft) else self._numbered(report, len(self._reports)))
+            reports = self._reports
+            reports.append(report if report.__class__ is Draft else self._numbered(report, len(reports)))
             if self._callbacks:
                 self._tell_callbacks(self._written(-1))
-            self._wake()
+            if self._changed is not None or self._arrived is not None:
+                self._wake()
 
     def _tell_callbacks(self, report: Report) -> None:
         for callback in self._callbacks:
@@ -196,12 +198,13 @@ class Ticket:
         found = self._reports[position]
         if isinstance(found, Draft):
             place = position if position >= 0 else len(self._reports) + position
-            found = self._reports[position] = self._numbered(found.written(), place)
+            found = self._reports[position] = self._numbered(found, place)
         return found
 
     @staticmethod
-    def _numbered(report: Report, place: int) -> Report:
-        return msgspec.structs.replace(report, number=place + 1)
+    def _numbered(report: Report | Draft, place: int) -> Report:
+        written = report.written() if isinstance(report, Draft) else report
+        return msgspec.structs.replace(written, number=place + 1)
 
     def close(self) -> None:
         """The runtime ends: whoever waits is told so."""

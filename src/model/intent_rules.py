@@ -8,8 +8,9 @@ import difflib
 import re
 from collections.abc import Callable, Iterable
 from decimal import Decimal
+from operator import attrgetter
 from types import NoneType
-from typing import NewType, get_args, get_origin
+from typing import NewType, cast, get_args, get_origin
 
 import msgspec
 
@@ -287,22 +288,26 @@ def _classes(hint: object) -> frozenset[type]:
     return frozenset[type]().union(*map(_classes, get_args(hint)))
 
 
+_PARTS = (PriceBand, PairLeg)
 _FIELDS = {
     kind: tuple((field.name, _classes(field.type)) for field in msgspec.structs.fields(kind))
-    for kind in (Intent, PairIntent, PairLeg, PriceBand)
+    for kind in (Intent, PairIntent, *_PARTS)
 }
+_VALUES = {kind: attrgetter(*(name for name, _ in fields)) for kind, fields in _FIELDS.items()}
+"""All fields of a value in one call."""
 
 
 def _wrong_types(path: str, value: Intent | PairIntent | PairLeg | PriceBand) -> list[Problem]:
     problems: list[Problem] = []
-    for name, classes in _FIELDS[type(value)]:
-        found: object = getattr(value, name)
+    kind = type(value)
+    found: object
+    for (name, classes), found in zip(_FIELDS[kind], _VALUES[kind](value), strict=True):
         if type(found) not in classes:
             allowed = " or ".join(sorted(kind.__name__ for kind in classes if kind is not NoneType))
             text = f"{type(found).__name__} {excerpt(found)}"
             problems.append(Problem(field=f"{path}{name}", found=text, allowed=allowed))
-        elif isinstance(found, (PriceBand, PairLeg)):
-            problems += _wrong_types(f"{path}{name}.", found)
+        elif type(found) in _PARTS:
+            problems += _wrong_types(f"{path}{name}.", cast("PriceBand | PairLeg", found))
     return problems
 
 

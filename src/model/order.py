@@ -265,8 +265,11 @@ def is_unconfirmed(state: "OrderState") -> bool:
 
 def open_quantity(state: OrderState) -> Quantity:
     """What may still be executed, counting everything unconfirmed as open (law L8)."""
-    if isinstance(state, (Acknowledged, Sent)):
-        left: Decimal = state.terms.quantity - state.progress.filled
+    left: Decimal
+    if isinstance(state, Acknowledged):
+        left = state.sent.computed.terms.quantity - state.progress.filled
+    elif isinstance(state, Sent):
+        left = state.computed.terms.quantity - state.progress.filled
     elif isinstance(state, Done):
         left = state.fills_outstanding
     else:

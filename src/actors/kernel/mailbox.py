@@ -15,7 +15,7 @@ from __future__ import annotations
 import sys
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, cast
 
 from .messages import Envelope
 from .spec import LaneRule, MailboxSpec, OverflowRule
@@ -52,7 +52,8 @@ class Mailbox:
         self.tracked = bool(spec.rules) or spec.overflow == "conflate"
         # The user lane again, where a message below the bound needs no more than an append; otherwise None.
         self.plain: deque[Envelope] | None = None
-        self._rules: dict[type, int] | None = None
+        # By type of message: which rule it comes under, and what that says.
+        self._rules: dict[type, tuple[int, OverflowRule, int]] | None = None
         self._counts: list[int] | None = None
         self._latest: dict[Any, Envelope] | None = None
         self._waiters: deque[Callable[[], None]] | None = None
@@ -70,8 +71,7 @@ class Mailbox:
                 return "refused" if self.spec.overflow == "refuse" else "overflow"
             user.append(envelope)
             return "queued"
-        index = self._rule_index(type(envelope.message))
-        overflow, capacity = self._rule(index)
+        index, overflow, capacity = self._rule_of(type(envelope.message))
         counts = self._counts
         assert counts is not None
         if overflow == "conflate":
@@ -143,12 +143,10 @@ class Mailbox:
     def taken(self, envelope: Envelope) -> None:
         """Keeps the books after a message left the user lane of a tracked mailbox."""
         if envelope.guard is None and self._counts is not None:
-            index = self._rule_index(type(envelope.message))
+            index, overflow, _ = self._rule_of(type(envelope.message))
             self._counts[index] -= 1
-            if self._latest:
-                overflow, _ = self._rule(index)
-                if overflow == "conflate":
-                    self._latest.pop((type(envelope.message), _conflation_key(envelope.message)), None)
+            if overflow == "conflate" and self._latest:
+                self._latest.pop((type(envelope.message), _conflation_key(envelope.message)), None)
         waiters = self._waiters
         if waiters:
             waiters.popleft()()
@@ -161,7 +159,7 @@ class Mailbox:
         kept: deque[Envelope] = deque()
         cleared: list[Envelope] = []
         for envelope in user:
-            overflow, _ = self._rule(self._rule_index(type(envelope.message)))
+            _, overflow, _ = self._rule_of(type(envelope.message))
             if envelope.guard is None and overflow != "refuse":
                 cleared.append(envelope)
             else:
@@ -189,8 +187,7 @@ class Mailbox:
         """Tells whether a message would be accepted now, with ``reserved`` further ones on their way."""
         if not self.tracked or not (self.spec.rules or self.spec.overflow == "conflate"):
             return self.spec.overflow != "refuse" or len(self.user or ()) + reserved < self.capacity
-        index = self._rule_index(type(message))
-        overflow, capacity = self._rule(index)
+        index, overflow, capacity = self._rule_of(type(message))
         if overflow == "crash":
             return True
         if overflow == "conflate" and (type(message), _conflation_key(message)) in (self._latest or {}):
@@ -224,32 +221,32 @@ class Mailbox:
 
     # --- rules ------------------------------------------------------------------------------------------------
 
-    def _rule(self, index: int) -> tuple[OverflowRule, int]:
-        rules = self.spec.rules
-        rule: LaneRule | MailboxSpec = self.spec if index == len(rules) else rules[index]
-        return rule.overflow, _NO_BOUND if rule.capacity is None else rule.capacity
-
-    def _rule_index(self, message_type: type) -> int:
-        """Finds the rule for a message type; the last index stands for the mailbox's own bound."""
-        if self._rules is None:
-            self._rules = {}
+    def _rule_of(self, message_type: type) -> tuple[int, OverflowRule, int]:
+        """The rule for a type of message: its place (the last stands for the mailbox's own bound), and what it says."""
+        rules = self._rules
+        if rules is None:
+            rules = self._rules = {}
         if self._counts is None:
             self._recount()
-        index = self._rules.get(message_type)
-        if index is None:
-            index = len(self.spec.rules)
-            for position, rule in enumerate(self.spec.rules):
-                if issubclass(message_type, rule.message_types):
-                    index = position
-                    break
-            self._rules[message_type] = index
-        return index
+        return rules.get(message_type) or self._find_rule(message_type, rules)
+
+    def _find_rule(
+        self, message_type: type, rules: dict[type, tuple[int, OverflowRule, int]]
+    ) -> tuple[int, OverflowRule, int]:
+        index, rule = len(self.spec.rules), cast("LaneRule | MailboxSpec", self.spec)
+        for position, lane_rule in enumerate(self.spec.rules):
+            if issubclass(message_type, lane_rule.message_types):
+                index, rule = position, lane_rule
+                break
+        found = (index, rule.overflow, _NO_BOUND if rule.capacity is None else rule.capacity)
+        rules[message_type] = found
+        return found
 
     def _recount(self) -> None:
         self._counts = [0] * (len(self.spec.rules) + 1)
         for envelope in self.user or ():
             if envelope.guard is None:
-                self._counts[self._rule_index(type(envelope.message))] += 1
+                self._counts[self._rule_of(type(envelope.message))[0]] += 1
 
 
 def _conflation_key(message: object) -> Any:
