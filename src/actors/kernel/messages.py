@@ -89,9 +89,10 @@ class ReplyTo(Protocol):
         """Takes the outcome; False where there is one already."""
 
 
-class Envelope(msgspec.Struct, eq=False, gc=False):
-    """A message on its way, with everything a trace needs. One is made per message; it is not kept.
+class Envelope(msgspec.Struct, eq=False):
+    """A message on its way, with everything a trace needs. One is made per message.
 
+    The garbage collector follows it: the traceback of a crash keeps the message that was handled, and that its actor.
     ``cause`` is the id of the message whose handling sent this one (0: none) and ``root`` the first ancestor.
     Times are seconds on the system's clock. ``chain`` lists the actors that wait for an answer up the causes.
     """

@@ -65,6 +65,9 @@ class TaskHandle:
             self.ended = True
             self._system.task_unwound()
             self._owner.task_ended(self, completed=completed, value=value, error=error)
+            # The message of its end keeps this handle, and what that message causes keeps the message: without letting
+            # go here every task would keep all before it, back to the first.
+            self._task = self.origin = None
 
     def where(self) -> str:
         """Says where the task waits: its name and the innermost frames, for a report about a stuck task."""

@@ -22,7 +22,7 @@ import msgspec
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from ...actors.context import Context
+from ...actors.context import Context, Recorder
 from ...actors.kernel import (
     DELIVER,
     DROP,
@@ -147,6 +147,8 @@ class World:
         self._read: list[Entry] = []
         self._folded = Ledger(keep_ended=True)
         self._interceptors: list[Callable[[Envelope], Verdict]] = []
+        self._crashing_recorder: Recorder | None = None
+        self._crash_points: list[_CrashPoint] = []
 
     # ---- the runtime's life -------------------------------------------------------------------------------
 
@@ -523,23 +525,10 @@ class World:
         """
         self.crashes_expected = True
         recorder = self.context.recorder
-        record = recorder.record
-        left = [times]
-
-        def recording(*events: Any, cause: int = 0) -> Lsn:
-            meant = left[0] > 0 and any(isinstance(event, kind) for event in events)
-            if meant:
-                left[0] -= 1
-                if told is not None:
-                    told()
-            if meant and before:
-                raise RuntimeError(f"injected before {kind.__name__}")
-            lsn = record(*events, cause=cause)
-            if meant:
-                raise RuntimeError(f"injected after {kind.__name__}")
-            return lsn
-
-        recorder.record = recording  # type: ignore[method-assign]  # the point of it
+        if recorder is not self._crashing_recorder:
+            self._crashing_recorder, self._crash_points = recorder, []
+            recorder.record = _crashing(recorder.record, self._crash_points)  # type: ignore[method-assign]  # the point
+        self._crash_points.append(_CrashPoint(kind, before, times, told))
 
     def intercept(self, decide: Callable[[Envelope], Verdict]) -> Callable[[], None]:
         """Let a function decide about every message, also of later starts; returns what ends that.
@@ -580,6 +569,36 @@ class World:
     def delay(self, kind: type, seconds: float) -> None:
         """Delay messages of a type between actors."""
         self.intercept(lambda envelope: Delay(seconds) if isinstance(envelope.message, kind) else DELIVER)
+
+
+class _CrashPoint:
+    """Whoever records an event of this kind crashes, so many times."""
+
+    def __init__(self, kind: type[Event], before: bool, times: int, told: Callable[[], None] | None) -> None:
+        self.kind = kind
+        self.before = before
+        self.left = times
+        self.told = told
+
+
+def _crashing(record: Callable[..., Lsn], points: list[_CrashPoint]) -> Callable[..., Lsn]:
+    """A recorder's `record` that raises at the first point that an event meets; one that is used up is forgotten."""
+
+    def recording(*events: Any, cause: int = 0) -> Lsn:
+        point = next((found for found in points if any(isinstance(event, found.kind) for event in events)), None)
+        if point is None:
+            return record(*events, cause=cause)
+        point.left -= 1
+        if point.left == 0:
+            points.remove(point)
+        if point.told is not None:
+            point.told()
+        if point.before:
+            raise RuntimeError(f"injected before {point.kind.__name__}")
+        record(*events, cause=cause)
+        raise RuntimeError(f"injected after {point.kind.__name__}")
+
+    return recording
 
 
 def _source(fact: Callable[[], object]) -> str:
