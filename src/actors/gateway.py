@@ -244,7 +244,7 @@ class GatewayActor(TradingActor):
 
     def _without_store(self, number: int, message: Exchange, why: str) -> None:
         request = message.request
-        if request.cancels and request.method != "GET" and message.tag != HEARTBEAT:
+        if request.cancels and request.private and request.method != "GET" and message.tag != HEARTBEAT:
             log.critical(
                 "sent without an audit record, this line is all there is: the store has failed",
                 account=self.account,

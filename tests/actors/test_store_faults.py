@@ -4,8 +4,10 @@ import errno
 
 import pytest
 import trio
+from structlog.testing import capture_logs
 from tallystick import recovery
 from tallystick import runtime as runtime_module
+from tallystick.actors.context import Paths
 from tallystick.actors.ticket import IntentRejected
 from tallystick.model.event import Event, FillRecorded, IntentAccepted, OrderSubmitted
 from tallystick.model.identifiers import AlertId
@@ -25,6 +27,8 @@ from tallystick.store import (
 )
 from tallystick.store.reading import pack_snapshot
 from tallystick.store.records import journal_schema
+from tallystick.testing.world.world import World as WholeWorld
+from tallystick.testing.world.world import run_world
 from tallystick.venues.sim.polymarket.faults import DelayReply
 
 from tests.actors.harness import RAIN_YES, SNOW_YES, World, pair, scenario, single
@@ -369,3 +373,31 @@ def test_a_snapshot_cut_anywhere_is_damaged(length: int) -> None:
 def test_the_disk_and_its_files_are_one_history() -> None:
     disk = MemoryDisk()
     assert (disk.first_lsn, disk.last_lsn, list(disk.records())) == (1, 0, [])
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+@pytest.mark.parametrize("left_bytes", [0, 300, 600, 900, 3000, 4500, 5100])
+def test_a_store_that_fails_while_the_gateway_becomes_ready_is_no_crash(left_bytes: int, restarted: bool) -> None:
+    """The task that logs in ended with the store's failure, which was taken for a crash of the gateway."""
+
+    async def story(world: WholeWorld) -> None:
+        world.end_expected = True
+        if restarted:
+            await world.start_live()
+            world.kill(Paths.connection(world.rig.account, "gateway"))
+            await trio.sleep(0.1)
+        world.disk.capacity_bytes = world.disk.used_bytes + left_bytes
+        if not restarted:
+            await world.start()
+        await world.until(lambda: world.store_failures)
+        sent = len(world.requests)
+        await trio.sleep(20)
+        assert [crash for crash in world.crashes if "injected" not in crash] == []
+        assert world.letters == []
+        late = [request.target for request in world.requests[sent + 1 :] if request.method == "POST"]
+        assert "/order" not in late
+
+    with capture_logs() as logs:
+        run_world(story, start=False)
+    # No order was open, so there was nothing to cancel; a question about the chain was sent like a cancel once.
+    assert [entry for entry in logs if entry["event"].startswith("sent without an audit record")] == []
