@@ -1,11 +1,13 @@
 """The simulated disk: slow, full, failing, torn and cut off, in virtual time and without a thread."""
 
 import threading
+from collections.abc import Iterator
 from functools import partial
 
 import pytest
 import trio
 from tallystick.store import FailureReason, Lsn, MemoryDisk, MemoryStore, Retention, StoreFailed, verify
+from tallystick.store.memory_disk import Group
 from trio.testing import MockClock
 
 from tests.store.kit import exchange, make_schema, placed
@@ -299,3 +301,25 @@ async def test_the_disk_shows_its_whole_history_from_outside() -> None:
         assert list(disk.records()) == before
         assert list(disk.records(Lsn(30))) == before[29:]
         assert list(disk.records(Lsn(39))) == before[38:]
+
+
+class _CountedGroups(list[Group]):
+    """Counts how often all of them were looked at."""
+
+    walks = 0
+
+    def __iter__(self) -> Iterator[Group]:
+        self.walks += 1
+        return super().__iter__()
+
+
+async def test_a_commit_looks_at_no_older_one() -> None:
+    """Each walked through every group there was for something to prune: a long day was quadratic in its commits."""
+    disk = MemoryDisk()
+    async with MemoryStore(make_schema(), disk) as journal:
+        await fill(journal)
+        disk.groups = groups = _CountedGroups(disk.groups)
+        for number in range(50):
+            await journal.wait_durable(journal.append(exchange(number), at_ns=number))
+        assert disk.groups is groups
+        assert groups.walks == 0

@@ -3,6 +3,7 @@
 import httpx
 import pytest
 import trio
+from tallystick.venues.sim.polymarket.faults import ActiveFault, Faults, LagNode, LoseReply
 
 from .memory_client import MemoryClient, quiet
 from .simulated import simulated
@@ -475,3 +476,25 @@ async def test_a_ghost_settlement_is_told_and_indexed_and_is_not_on_chain(sim: M
     receipt = await sim.rpc("eth_getTransactionReceipt", confirmed)
     assert isinstance(receipt, dict)
     assert receipt["status"] == "0x0"
+
+
+def test_a_question_for_faults_looks_at_none_that_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every request and every frame asked each fault there had ever been: a long day was quadratic in its faults."""
+    looked: list[int] = []
+    is_on = ActiveFault.is_on
+
+    def counted(self: ActiveFault, now_ms: int) -> bool:
+        looked.append(self.fault_id)
+        return is_on(self, now_ms)
+
+    monkeypatch.setattr(ActiveFault, "is_on", counted)
+    faults = Faults()
+    for number in range(500):
+        faults.put_on(LoseReply(count=1), number)
+        assert faults.bite(LoseReply, number) is not None
+    faults.put_on(LagNode(blocks=1), 500)
+    looked.clear()
+    assert faults.bite(LoseReply, 501) is None
+    assert faults.shows(LagNode, 501) is not None
+    assert len(looked) == 1
+    assert len(faults.all()) == 501
