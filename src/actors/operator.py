@@ -331,7 +331,10 @@ class OperatorDesk(TradingActor):
         effects = self._close(intents) + self._cancel_stray(command.account, by)
         if halts:
             effects += self._tell_desks(command.account)
-        text = f"{len(intents)} intents are closing: what is open is being cancelled, what was not sent is withdrawn"
+        text = "no intent is at work"
+        if intents:
+            count = "1 intent is" if len(intents) == 1 else f"{len(intents)} intents are"
+            text = f"{count} closing: what is open is being cancelled, what was not sent is withdrawn"
         if command.halt:
             text += f"; {command.account or 'everything'} is halted"
         try:

@@ -13,7 +13,7 @@ from ..model.event import AlertClosed, Event, LedgerRead, TransferBooked
 from ..model.identifiers import AccountId, AlertId
 from ..model.money import ZERO, plain
 from ..model.report import HoldingsPage, Unreadable
-from ..model.transfer import LedgerPosition, Transfer, TransferPage
+from ..model.transfer import LedgerPosition, Transfer, TransferKind, TransferPage
 from ..model.truth import Diagnosis, outside
 from ..model.value import Value
 from ..store.records import TRANSFERS, transfer_row
@@ -151,6 +151,18 @@ class LedgerReadingActor(ConversingActor):
         )
 
 
+_WORDS = {
+    TransferKind.DEPOSIT: "cash came in",
+    TransferKind.WITHDRAWAL: "cash was withdrawn",
+    TransferKind.POSITION_IN: "a position came in",
+    TransferKind.POSITION_OUT: "a position went out",
+    TransferKind.SPLIT: "cash was split into outcomes",
+    TransferKind.MERGE: "outcomes were merged into cash",
+    TransferKind.REDEMPTION: "shares were redeemed",
+    TransferKind.OTHER: "a transaction of no known kind moved something",
+}
+
+
 def transfer_alert(transfer: Transfer, now_ns: int) -> Alert:
     """The alert about one transaction that moved something without a trade. One for each, for ever."""
     harmless = transfer.kind.is_harmless
@@ -169,7 +181,7 @@ def transfer_alert(transfer: Transfer, now_ns: int) -> Alert:
         alert_id=AlertId(f"transfer:{transfer.account}:{transfer.transaction}"),
         kind=AlertKind.TRANSFER if harmless else AlertKind.DRIFT,
         severity=Severity.INFO if harmless else Severity.CRITICAL,
-        message=f"{transfer.account}: {transfer.kind} without a trade; {happens}",
+        message=f"{transfer.account}: {_WORDS[transfer.kind]} without a trade; {happens}",
         diagnosis=Diagnosis.TRANSFER,
         evidence=(
             ("kind", transfer.kind),

@@ -27,7 +27,8 @@ def _step(alert: Alert) -> str:
             return _waiting(alert.kind, order)
         case AlertKind.RECONCILIATION_INCOMPLETE | AlertKind.CONNECTION_DOWN | AlertKind.VIEW_UNAVAILABLE:
             return (
-                "it closes by itself when the venue or the node answers; tallystick tree STORE shows what waits for it"
+                "it is tried again and closes by itself; tallystick reconciliations STORE --last 1 and "
+                "tallystick tree STORE say what is in the way now"
             )
         case AlertKind.FOREIGN_ORDER | AlertKind.FOREIGN_FILL:
             return f"find out who else trades with this key; then {resolve}{_resume(alert)}"

@@ -33,7 +33,8 @@ def adoptable(truth: Truth, *, missing: int, unreadable: str, open_orders: int) 
         return f"wallet and venue differ: {shown}; what they do not agree on cannot be adopted"
     difference = SignedQuantity(EXACT.subtract(seen[0].quantity, truth.book.matched))
     if not difference:
-        return f"the book has {plain(truth.book.matched)} of it already; there is nothing to adopt"
+        held = plain(truth.book.matched)
+        return f"the book has {held} of it already; there is nothing to adopt, and an alert about it can be resolved"
     return difference
 
 

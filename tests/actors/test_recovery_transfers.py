@@ -50,6 +50,7 @@ async def test_a_withdrawal_is_booked_once_with_its_evidence_and_pauses_the_stra
     assert ELSEWHERE.lower() in moved.counterparties[0].lower()
     (alert,) = world.alerts("drift")
     assert alert.diagnosis == "transfer"
+    assert "cash was withdrawn without a trade; it is booked" in alert.message
     assert transaction in dict(alert.evidence)["transaction"]
     assert alert.state.is_open
     await world.until(lambda: world.ledger.strategy(STRATEGY).paused)

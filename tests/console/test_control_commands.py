@@ -69,7 +69,7 @@ def test_a_runtime_is_looked_at_halted_and_let_go_on_from_another_process(venue:
         command.hand_in(single("control-2"))
         command.until(intent_id="control-2", outcome="sent")
         cancelled = run_json("cancel-all", store, "--note", "leaving")
-        assert "1 intents are closing" in cancelled["text"]
+        assert "1 intent is closing" in cancelled["text"]
         command.until(intent_id="control-2", kind="ended")
         assert ended(command) == 0
     # What was asked for is in the journal of the stopped store, with its author.
