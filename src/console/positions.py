@@ -22,6 +22,9 @@ Examples:
 """
 
 
+AVERAGE_DIGITS_SHOWN = 8
+
+
 class PositionView(View, frozen=True):
     """`matched` counts every execution, `confirmed` those that have settled. `net` is profit realised less fees.
 
@@ -156,7 +159,7 @@ def show(found: PositionsView, screen: Screen) -> None:
                 row.instrument,
                 row.matched,
                 row.confirmed,
-                row.average_cost,
+                _rounded(row.average_cost),
                 row.realised,
                 _fees(row),
                 row.net,
@@ -195,6 +198,11 @@ def _fees(row: PositionView) -> str:
     if row.fees_unknown:
         parts.append(f"{row.fees_unknown} unknown")
     return " + ".join(parts)
+
+
+def _rounded(price: str | None) -> str | None:
+    """An average for people; the JSON has every digit."""
+    return None if price is None else amount(round(Decimal(price), AVERAGE_DIGITS_SHOWN))
 
 
 def positions(
