@@ -94,7 +94,10 @@ def ask_runtime(place: Path, request: Request, *, timeout_seconds: float) -> Ans
     except NotAllowed as error:
         raise Refusal(ExitCode.NOT_ALLOWED, str(error)) from None
     except NoAnswer as error:
-        raise Refusal(ExitCode.NOT_ANSWERED, str(error)) from None
+        hangs = (
+            f"{error}. If it goes on so, its loop hangs: its log has the stack, and its next start recovers everything"
+        )
+        raise Refusal(ExitCode.NOT_ANSWERED, hangs) from None
     if isinstance(answer, Refused):
         raise Refusal(_CODES[answer.code], answer.message)
     return answer
