@@ -401,6 +401,7 @@ async def start_runtime(
     builder: TreeBuilder | None = None,
     trace: TraceScope = "orders",
     retention: Retention | None = None,
+    snapshot_every_entries: int | None = None,
 ) -> AsyncIterator[Runtime]:
     """Start the tree over an open journal: what `open_runtime` does once everything is at hand.
 
@@ -408,6 +409,7 @@ async def start_runtime(
     """
     recovered = recover(journal)
     ledger = recovered.ledger
+    snapshot_every = SNAPSHOT_EVERY_EVENTS if snapshot_every_entries is None else snapshot_every_entries
     for account, dialect in dialects.items():
         venue = accounts[account].venue
         dialect.learn([found for found in ledger.instruments.values() if found.venue == venue])
@@ -454,7 +456,7 @@ async def start_runtime(
             async with system, trio.open_nursery() as nursery:
                 _watch(system, context)
                 nursery.start_soon(
-                    keep_snapshots, journal, ledger, tell, recovered, SNAPSHOT_EVERY_EVENTS, SNAPSHOT_CHECK_SECONDS
+                    keep_snapshots, journal, ledger, tell, recovered, snapshot_every, SNAPSHOT_CHECK_SECONDS
                 )
                 if retention is not None:
                     nursery.start_soon(keep_archive, journal, retention, tell, clock.wall_ns)

@@ -92,6 +92,7 @@ class _Draw:
             wires=self._delays((0.0, 0.002, 0.02, 0.08), (0.0, 0.005, 0.05, 0.3)),
             commits=self._delays((0.0, 0.001, 0.01), (0.0, 0.001, 0.02, 0.2)),
             restart_seconds=random.choice(((0.0, 0.0), (0.0, 2.0), (0.5, 15.0), (5.0, 60.0))),
+            snapshot_every_entries=_snapshots(self.seed, (20, 100, 500, None)),
             hand_ins=hand_ins,
             crowd=tuple(sorted(self.crowd, key=lambda found: found.at_seconds)),
             strikes=self.strikes(),
@@ -427,10 +428,16 @@ def draw_full_plan(seed: int) -> Plan:
         wires=Delays(least_seconds=0.01, more_seconds_mean=0.02),
         commits=Delays(least_seconds=0.001, more_seconds_mean=0.002),
         restart_seconds=(0.5, 15.0),
+        snapshot_every_entries=_snapshots(seed, (300, 1_000, 5_000)),
         hand_ins=tuple(sorted((_handed_in(day, pair) for pair in day.pairs), key=lambda hand_in: hand_in.at_seconds)),
         crowd=tuple(sorted((*_quoted(day), *_taken(day)), key=lambda order: order.at_seconds)),
         strikes=faults.strikes(),
     )
+
+
+def _snapshots(seed: int, choices: tuple[int | None, ...]) -> int | None:
+    """Drawn by itself: it leaves the rest of a plan as it is."""
+    return Random(f"snapshots {seed}").choice(choices)
 
 
 def _handed_in(day: DayPlan, pair: PairPlan) -> HandIn:

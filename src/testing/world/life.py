@@ -146,6 +146,7 @@ class Life:
         world.at_crash.append(self._tell)
         self.guard.at_breach.append(self._tell)
         self.keeper.at_end.append(self._tell)
+        world.snapshot_every_entries = plan.snapshot_every_entries
         world.end_expected = world.crashes_expected = True
         if plan.wires != Delays():
             world.weather.latency_seconds = _drawn(plan.wires, Random(f"wires {plan.seed}"))

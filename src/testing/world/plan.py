@@ -63,7 +63,8 @@ class MarketNeeded(Value, frozen=True):
 class Plan(Value, frozen=True):
     """One run. `seconds` is how long faults go on; then everything is healed and must come to rest.
 
-    `restart_seconds` is between which delays a runtime that ended is started again. Without `markets` the venue has
+    `restart_seconds` is between which delays a runtime that ended is started again; a restart reads the newest
+    snapshot of the ledger, made once so many entries were added, and what came after it. Without `markets` the venue has
     its usual ones.
     """
 
@@ -74,6 +75,7 @@ class Plan(Value, frozen=True):
     wires: Delays = Delays()
     commits: Delays = Delays()
     restart_seconds: tuple[float, float] = (0.0, 0.0)
+    snapshot_every_entries: int | None = None
     hand_ins: tuple[HandIn, ...] = ()
     crowd: tuple[CrowdOrder, ...] = ()
     strikes: tuple[Strike, ...] = ()

@@ -123,6 +123,8 @@ class World:
         self.ended_with: BaseException | None = None
         self.retention: Retention | None = None
         """What the journal keeps, from the next start on; None keeps all of it."""
+        self.snapshot_every_entries: int | None = None
+        """After so many entries the ledger is kept, from the next start on; None is what the runtime does by itself."""
         self.starts = 0
         self.deaths = 0
         self.at_request: list[Callable[[HttpRequest], None]] = []
@@ -199,6 +201,7 @@ class World:
                     random=Random(f"{self.seed} start {self.starts}"),
                     failures=failures,
                     retention=self.retention,
+                    snapshot_every_entries=self.snapshot_every_entries,
                 ) as runtime:
                     self._runtime = runtime
                     runtime.system.events.subscribe(self._reported)
