@@ -63,9 +63,8 @@ class MarketNeeded(Value, frozen=True):
 class Plan(Value, frozen=True):
     """One run. `seconds` is how long faults go on; then everything is healed and must come to rest.
 
-    `restart_seconds` is between which delays a runtime that ended is started again; a restart reads the newest
-    snapshot of the ledger, made once so many entries were added, and what came after it. Without `markets` the venue has
-    its usual ones.
+    `restart_seconds` is between which delays a runtime that ended is started again. A snapshot of the ledger is kept
+    after so many entries; None leaves that to the runtime. Without `markets` the venue has its usual ones.
     """
 
     seed: int
