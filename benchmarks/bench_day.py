@@ -4,6 +4,9 @@ The runtime and the venue are two processes with real connections between them, 
 other waits. So the day costs what both cost together, and nearly all of it is HTTP: its second yardstick is as many
 bare exchanges between the same client and the same server, with nothing around them.
 
+Beside it the same forty pairs as a drawn world lives through them: one process, streams and a disk in memory, and with
+faults and restarts strewn over the day. Its seeds differ in both, so each is measured, and the budget is for each.
+
 `python -m benchmarks.bench_day profile` prints where the time of the runtime's process goes instead.
 """
 
@@ -27,6 +30,8 @@ from tallystick.testing.day_drawing import plan_day
 from tallystick.testing.day_record import read_day, what_differs
 from tallystick.testing.day_run import run_day
 from tallystick.testing.venue_process import venue_process
+from tallystick.testing.world.campaign import plan_of
+from tallystick.testing.world.life import live
 
 from .measure import Row, median_of, progress, row, scratch_directory
 
@@ -34,10 +39,11 @@ BUDGET_SECONDS = 10.0
 SEED, PAIRS = 1, 40
 ROUNDS: tuple[tuple[Durability, int], ...] = (("process", 3), ("fsync", 1))
 BARE_EXCHANGES = 2_000
+WORLD_SEEDS = (1, 2, 3)
 
 
 def run() -> Iterator[Row]:
-    """Yield the day with each durability, its exchanges, and how its cost is shared."""
+    """Yield the day with each durability, its exchanges, how its cost is shared, and the day in one process."""
     for durability, rounds in ROUNDS:
         name = f"day: {PAIRS} pairs from half past nine to four, {durability} durability"
         seconds = median_of(rounds, lambda d=durability: _day_seconds(d), name)  # type: ignore[misc]  # bound each time
@@ -49,6 +55,8 @@ def run() -> Iterator[Row]:
     bare = _bare_exchange_seconds()
     yield row("day: processor time of the runtime's process", ours, "s", bare * exchanges[0])
     yield row("day: processor time of the venue's process", theirs, "s", bare * exchanges[0])
+    for seed in WORLD_SEEDS:
+        yield _world_day(seed)
     progress(f"day: {exchanges[0]} exchanges; a bare one takes {bare * 1e6:.0f} us, both sides together")
 
 
@@ -66,6 +74,18 @@ def _day(directory: Path, durability: Durability) -> float:
     if differs:
         raise RuntimeError(f"an unlawful day measures nothing: {differs[0]}")
     return run.wall_seconds
+
+
+def _world_day(seed: int) -> Row:
+    """Processor time of one lawful day in a world of its own, faults and restarts included."""
+    plan = plan_of(seed, full=True)
+    began = time.process_time()
+    outcome = live(plan)
+    seconds = time.process_time() - began
+    if outcome.breaches:
+        raise RuntimeError(f"an unlawful day measures nothing: {outcome.breaches[0]}")
+    name = f"day: one process, with faults, seed {seed} ({outcome.starts} starts): processor time"
+    return row(name, seconds, "s", BUDGET_SECONDS)
 
 
 def _processor_seconds() -> tuple[float, float]:
