@@ -2,11 +2,16 @@
 
 from decimal import Decimal
 
+import pytest
 import trio
+from tallystick.actors.context import Paths
 from tallystick.model.alert import AlertKind
 from tallystick.model.event import FillRecorded, FillSettled, IntentEnded
 from tallystick.model.fill import Settlement
 from tallystick.store.memory import MemoryDisk
+from tallystick.testing.world.faults import CrashActor, Role
+from tallystick.testing.world.life import LAW_NO_LETTER, Host, live
+from tallystick.testing.world.plan import Plan, Strike
 from tallystick.testing.world.venue_faults import FailSettlement
 from tallystick.testing.world.world import World, run_world
 
@@ -58,3 +63,17 @@ def test_the_alert_of_a_quarantined_report_ends_with_the_next_start_where_its_fi
         assert not [alert for alert in world.alerts(AlertKind.REPORT_QUARANTINED) if alert.state.is_open]
 
     run_world(story)
+
+
+def test_a_message_that_nobody_handles_breaks_the_law_of_a_day_in_which_actors_are_left_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def restarted(self: Host) -> None:
+        self.world.context.ref(Paths.RISK).tell("nobody knows this")
+
+    monkeypatch.setattr(Host, "restarted", restarted)
+    (breach,) = live(Plan(seed=1, seconds=10.0)).breaches
+    assert breach.law == LAW_NO_LETTER
+    assert "/risk" in breach.what
+    touched = Strike(at_seconds=0.0, fault=CrashActor(who=Role.ALERTS))
+    assert live(Plan(seed=1, seconds=10.0, strikes=(touched,))).breaches == ()

@@ -29,7 +29,10 @@ from .world import STRATEGY
 
 LEAD_SECONDS = 5.0
 """The runtime connects, and becomes Live if nothing is against it."""
-SECONDS_MINIMUM, SECONDS_MAXIMUM = 180.0, 2_400.0
+SECONDS_MINIMUM, SECONDS_MAXIMUM = 180.0, 1_500.0
+STRIKES_MAXIMUM = 60
+"""A death a minute over half an hour finds nothing that it has not found by then, and every order that it leaves in
+doubt is asked about again by all that follow."""
 TICK = Decimal("0.01")
 QUOTES_SECONDS = 60.0
 CALM_SHARE, FEW_SHARE, SOME_SHARE = 0.04, 0.55, 0.88
@@ -76,7 +79,7 @@ class _Draw:
         self.rig = rig
         self.random = Random(f"world {seed}")
         # Skewed: most worlds are short, and therefore many; a few are long.
-        drawn = round(SECONDS_MINIMUM + (SECONDS_MAXIMUM - SECONDS_MINIMUM) * self.random.random() ** 6, 1)
+        drawn = round(SECONDS_MINIMUM + (SECONDS_MAXIMUM - SECONDS_MINIMUM) * self.random.random() ** 8, 1)
         self.seconds = drawn if seconds is None else seconds
         self.crowd: list[CrowdOrder] = []
         self.mids = {name: Decimal(self.random.randrange(40, 61)) * TICK for name in rig.instruments[:2]}
@@ -225,7 +228,10 @@ class _Draw:
 
     def strikes(self) -> tuple[Strike, ...]:
         """Every fault at its time, in order."""
-        return tuple(sorted(self._strikes(), key=lambda found: found.at_seconds))
+        found = list(self._strikes())
+        if len(found) > STRIKES_MAXIMUM:
+            found = self.random.sample(found, STRIKES_MAXIMUM)
+        return tuple(sorted(found, key=lambda strike: strike.at_seconds))
 
     def _strikes(self) -> Iterator[Strike]:
         random = self.random

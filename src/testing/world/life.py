@@ -4,6 +4,10 @@
 
 In the healing phase no new fault comes, those that last are ended, and everything must come to rest within a stated
 time: the account Live, no intent and no order at work, nothing unsettled, all views in agreement.
+
+A message that nobody handled is judged in days in which actors and mailboxes are left alone. Where they are not, it
+cannot be told from what a crash takes along: what was handled just then, what waited for an actor that did not come
+back, the answer to one that had. There the other laws say whether anything was lost that matters.
 """
 
 import hashlib
@@ -50,10 +54,12 @@ HAND_IN_AGAIN_SECONDS = 3.0
 """How soon a host tries again after a refusal."""
 LAW_ENDS_BY_NAME = "ends_by_name"
 LAW_NO_CRASH = "no_crash"
+LAW_NO_LETTER = "no_letter"
 LAW_CONVERGES = "converges"
 OWN_LAWS = {
     LAW_ENDS_BY_NAME: "A runtime ends by itself only for a reason that it names, and that was there.",
     LAW_NO_CRASH: "No actor crashes that nobody made crash.",
+    LAW_NO_LETTER: "While nothing is done to actors and their mailboxes, every message is handled.",
     LAW_CONVERGES: "Once everything is healed, everything comes to rest within a stated time.",
 }
 
@@ -258,6 +264,9 @@ class Life:
             if not self._is_explained(crash):
                 self._breach(LAW_NO_CRASH, crash)
         self._judged = len(world.crashes)
+        if not any(isinstance(applied.fault, fault.ActorFault) for applied in self.applied):
+            for letter in world.letters:
+                self._breach(LAW_NO_LETTER, letter)
         for error in self.keeper.ended_with:
             kind = next((kind for kind in EXPLAINED_BY if isinstance(error, kind)), None)
             causes = () if kind is None else EXPLAINED_BY[kind]

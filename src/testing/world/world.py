@@ -13,7 +13,7 @@ exchange and every actor. There is no thread in it. The same seed gives the same
 
 import inspect
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from decimal import Decimal
 from random import Random
 from typing import Any, TypeVar
@@ -147,6 +147,7 @@ class World:
         self._codec = journal_schema().codec
         self._read_disk: MemoryDisk | None = None
         self._read: list[Entry] = []
+        self._read_last = b""
         self._folded = Ledger(keep_ended=True)
         self._interceptors: list[Callable[[Envelope], Verdict]] = []
         self._crashing_recorder: Recorder | None = None
@@ -431,14 +432,23 @@ class World:
 
     def entries(self) -> list[Entry]:
         """The durable journal, whether a runtime runs or not."""
-        if self._read_disk is not self.disk:
-            self._read_disk, self._read = self.disk, []
-            self._folded = Ledger(keep_ended=True)
-        for entry in decoded(self._codec, self.disk.records(Lsn(len(self._read) + 1))):
+        disk, start = self.disk, Lsn(len(self._read) + 1)
+        if self._read_disk is not disk:
+            # What a death leaves begins as it was, unless power was lost: a long day has hundreds of deaths.
+            last = next(disk.records(Lsn(len(self._read))), None) if self._read else None
+            if self._read and (last is None or last[1] != self._read_last):
+                self._read, self._folded, start = [], Ledger(keep_ended=True), Lsn(1)
+            self._read_disk = disk
+        for entry in decoded(self._codec, self._remembered(disk.records(start))):
             self._read.append(entry)
             if isinstance(entry.event, Event):
                 self._folded.apply(entry.event, entry.at_ns)
         return self._read
+
+    def _remembered(self, records: Iterable[tuple[Lsn, bytes]]) -> Iterator[tuple[Lsn, bytes]]:
+        for found in records:
+            self._read_last = found[1]
+            yield found
 
     def events(self, kind: type[E]) -> list[E]:
         """Every durable event of a kind, oldest first."""
