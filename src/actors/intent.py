@@ -105,6 +105,8 @@ class LegActor(TradingActor):
         )
 
     def _tell(self) -> None:
+        if self.work.key not in self.ledger.intents:
+            return  # the pair was decided a moment ago, and the ledger has let go of what this leg came to
         progress = self.progress()
         if progress != self.told:
             self.told = progress

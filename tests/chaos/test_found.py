@@ -6,13 +6,13 @@ import pytest
 import trio
 from tallystick.actors.context import Paths
 from tallystick.model.alert import AlertKind
-from tallystick.model.event import FillRecorded, FillSettled, IntentEnded
+from tallystick.model.event import FillRecorded, FillSettled, IntentEnded, OrderAcknowledged
 from tallystick.model.fill import Settlement
 from tallystick.store.memory import MemoryDisk
 from tallystick.testing.world.faults import CrashActor, Role
 from tallystick.testing.world.life import LAW_NO_LETTER, Host, live
 from tallystick.testing.world.plan import Plan, Strike
-from tallystick.testing.world.venue_faults import FailSettlement
+from tallystick.testing.world.venue_faults import FailSettlement, FireDeadMan
 from tallystick.testing.world.world import World, run_world
 
 
@@ -77,3 +77,17 @@ def test_a_message_that_nobody_handles_breaks_the_law_of_a_day_in_which_actors_a
     assert "/risk" in breach.what
     touched = Strike(at_seconds=0.0, fault=CrashActor(who=Role.ALERTS))
     assert live(Plan(seed=1, seconds=10.0, strikes=(touched,))).breaches == ()
+
+
+@pytest.mark.parametrize("seed", range(1, 9))
+def test_a_leg_that_is_told_to_close_as_its_pair_is_decided_says_nothing_of_what_it_no_longer_knows(seed: int) -> None:
+    """It told the bracket, which had ended, that nothing was filled: the ledger had let go of its orders."""
+
+    async def story(world: World) -> None:
+        ticket = await world.submit(world.pair("p1", seconds=60))
+        await world.until(lambda: len(world.events(OrderAcknowledged)) == 2)
+        world.crowd.sells(world.instruments[0], "0.44", "20")
+        world.venue.put_on(FireDeadMan())
+        assert (await world.end_of(ticket)).outcome == "one_side"
+
+    run_world(story, seed=seed)  # which fails where a message was not handled

@@ -115,7 +115,7 @@ class World:
         """Set where actors are made to crash; without it a crash fails the run."""
         self.crashes: list[str] = []
         self.at_crash: list[Callable[[], None]] = []
-        """Called after each."""
+        """Called after each of them, and of the letters."""
         self.letters: list[str] = []
         """Messages that were not handled, outside of stops and crashes."""
         self.end_expected = False
@@ -239,11 +239,15 @@ class World:
             return
         if self._runtime is not None and not self._runtime.system.is_stopping:
             self.letters.append(letter.describe())
+            self._tell_accident()
         if letter.traceback:
             self._crashed(f"{letter.describe()}\n{letter.traceback}")
 
     def _crashed(self, told: str) -> None:
         self.crashes.append(told)
+        self._tell_accident()
+
+    def _tell_accident(self) -> None:
         for tell in self.at_crash:
             tell()
 
