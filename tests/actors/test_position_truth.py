@@ -6,11 +6,11 @@ import pytest
 import trio
 from tallystick.actors.ticket import IntentRejected
 from tallystick.model.alert import AlertState
-from tallystick.model.event import AccountChanged, FillRecorded, HoldingAdopted, OpeningAdopted, OpeningObserved
+from tallystick.model.event import AccountChanged, FillRecorded, OpeningAdopted, OpeningObserved
 from tallystick.model.fill import FillSource
-from tallystick.model.identifiers import AssetId, CommandId
-from tallystick.model.money import ZERO, SignedQuantity
-from tallystick.model.truth import BookView, Seen, Truth, Unavailable
+from tallystick.model.identifiers import AssetId
+from tallystick.model.operator import AdoptHolding, Operator
+from tallystick.model.truth import Unavailable
 from tallystick.venues.sim.polymarket import actions
 from tallystick.venues.sim.polymarket.faults import (
     CutBeforeFrame,
@@ -229,22 +229,8 @@ async def test_an_adopted_position_is_the_books_and_what_is_left_of_the_opening_
     some_shares(world)
     await world.start()
     await world.until(lambda: world.alerts("drift"))
-    asset = AssetId(RAIN_YES)
-    seen = Seen(quantity=SignedQuantity(Decimal(30)), as_of_ns=0, stamp="a test")
-    nothing = BookView(confirmed=SignedQuantity(ZERO), matched=SignedQuantity(ZERO))
-    world.context.recorder.record(
-        HoldingAdopted(
-            command_id=CommandId("c1"),
-            account=ACCOUNT,
-            asset=asset,
-            quantity=SignedQuantity(Decimal(30)),
-            truth=Truth(
-                account=ACCOUNT, asset=asset, book=nothing, venue=seen, wallet=seen, watermark=0, compared_at_ns=0
-            ),
-            by="somebody",
-            note="bought by hand",
-        )
-    )
+    command = AdoptHolding(account=ACCOUNT, asset=AssetId(RAIN_YES))
+    await world.runtime.operate(command, note="bought by hand", operator=Operator(uid=1000, user="ada"))
     await world.live()
     (opening,) = world.events(OpeningAdopted)
     assert {str(held.asset): held.quantity for held in opening.holdings} == {CASH: Decimal(500)}
