@@ -19,7 +19,7 @@ from .host import Host
 from .processes import nursery
 from .stage import ASK, Stage, single, stage
 
-KILLS = int(os.environ.get("TALLYSTICK_CRASHES", "100"))
+KILLS = int(os.environ.get("TALLYSTICK_CRASHES", "200"))
 SEED = int(os.environ.get("TALLYSTICK_SEED", "1"))
 LANES = 2
 """Each has a venue, a store and a host of its own; while one waits for the disk or the venue, the other works.
