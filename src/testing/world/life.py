@@ -24,6 +24,7 @@ import structlog
 import trio
 
 from ...actors.gateway import ClockOff
+from ...actors.kernel import DeadLetterKind
 from ...actors.ticket import IntentRejected, Ticket, TicketClosed
 from ...model.identifiers import IntentId
 from ...model.value import Value
@@ -266,7 +267,10 @@ class Life:
         self._judged = len(world.crashes)
         if not any(isinstance(applied.fault, fault.ActorFault) for applied in self.applied):
             for letter in world.letters:
-                self._breach(LAW_NO_LETTER, letter)
+                if not letter.startswith(
+                    DeadLetterKind.LATE_REPLY.value
+                ):  # handled: who gave up waiting has said so itself
+                    self._breach(LAW_NO_LETTER, letter)
         for error in self.keeper.ended_with:
             kind = next((kind for kind in EXPLAINED_BY if isinstance(error, kind)), None)
             causes = () if kind is None else EXPLAINED_BY[kind]
