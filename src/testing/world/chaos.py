@@ -47,13 +47,7 @@ class Chaos:
         """End whatever lasts; what is broken by now the runtime must notice itself."""
         for applied in self.applied:
             applied.end()
-        world = self.world
-        world.disk.heal()
-        world.weather.clear()
-        world.network.mend()
-        world.clock.correct()
-        world.venue.lift_all()
-        world.venue.settle_all()
+        self.world.heal()
 
     async def converge(self, *, seconds: float = CONVERGE_SECONDS) -> None:
         """Heal, start the runtime if none runs, wait until all is at rest, and hold everything against the laws.

@@ -223,16 +223,10 @@ class Life:
             self.applied.append(await apply(strike.fault, self.world, random))
 
     def _heal(self) -> None:
-        """End what lasts. What is broken by now (a half-open connection, say) the runtime must notice itself."""
-        world = self.world
+        """End what was brought about, and whatever else lasts."""
         for applied in self.applied:
             applied.end()
-        world.disk.heal()
-        world.weather.clear()
-        world.network.mend()
-        world.clock.correct()
-        world.venue.lift_all()
-        world.venue.settle_all()
+        self.world.heal()
         self.person.healed_at = trio.current_time()
 
     async def _come_to_rest(self) -> float | None:

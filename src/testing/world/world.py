@@ -423,6 +423,15 @@ class World:
             and all(truth.agree for truth in ledger.truths.values())
         )
 
+    def heal(self) -> None:
+        """End what lasts. What is broken by now (a half-open connection, say) the runtime must notice itself."""
+        self.disk.heal()
+        self.weather.clear()
+        self.network.mend()
+        self.clock.correct()
+        self.venue.lift_all()
+        self.venue.settle_all()
+
     def check_no_accidents(self) -> None:
         """Raise AssertionError if an actor crashed, or a message was lost, that nobody asked for."""
         assert self.crashes_expected or not self.crashes, "\n".join(self.crashes)
