@@ -203,9 +203,13 @@ class PolymarketSession:
             timeout=None,  # noqa: S113 - the world's own end bounds it
         ) as client:
             login = key_request_headers(signer, chain_id=137, timestamp_seconds=now_seconds, nonce=0)
-            answer = await client.get("/auth/derive-api-key", headers=login)
-            if answer.status_code == httpx.codes.BAD_REQUEST:  # nobody has ever logged in with it
-                answer = await client.post("/auth/api-key", headers=login)
+            try:
+                answer = await client.get("/auth/derive-api-key", headers=login)
+                if answer.status_code == httpx.codes.BAD_REQUEST:  # nobody has ever logged in with it
+                    answer = await client.post("/auth/api-key", headers=login)
+            except httpx.HTTPError as error:
+                # The venue's faults are for everybody who asks it.
+                raise RuntimeError(f"the venue did not answer the stranger: {error!r}") from error
             if answer.status_code != httpx.codes.OK:
                 raise RuntimeError(f"the venue refused the stranger: {answer.text}")
             told = answer.json()

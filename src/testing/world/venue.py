@@ -78,7 +78,10 @@ class VenueSession(Protocol):
     async def trade_by_hand(
         self, instrument: InstrumentId, direction: Direction, price: Decimal, quantity: Decimal
     ) -> VenueOrderId:
-        """The account's owner trades past the runtime, with the same key; returns the foreign order's id."""
+        """The account's owner trades past the runtime, with the same key; returns the foreign order's id.
+
+        Raises RuntimeError where the venue, or a fault of it, did not take the order.
+        """
 
     def deposit(self, asset: AssetId, quantity: Decimal) -> None:
         """Bring something into the account from outside."""

@@ -17,7 +17,7 @@ from tallystick.testing.world.plan import CrowdOrder, HandIn, Plan, Strike, plan
 from tallystick.testing.world.polymarket import ACCOUNT
 from tallystick.testing.world.venue_faults import Asked, Refusal, Told
 from tallystick.testing.world.wire import Way
-from tallystick.testing.world.world import STRATEGY
+from tallystick.testing.world.world import STRATEGY, World, run_world
 
 RAIN, SNOW = InstrumentId("polymarket:rain:Yes"), InstrumentId("polymarket:snow:Yes")
 STRIKES_AT = 12.0
@@ -162,3 +162,15 @@ def test_every_fault_says_in_a_sentence_what_it_does(kind: type[msgspec.Struct])
 def test_a_fault_is_the_same_after_a_round_trip_through_json(what: AnyFault) -> None:
     plan = busy_hour(what)
     assert plan_of_json(plan.to_json()) == plan
+
+
+def test_a_stranger_whom_the_venue_does_not_answer_has_not_traded() -> None:
+    """The venue's faults meet whoever asks it: a stranger's lost login ended a whole drawn day."""
+
+    async def story(world: World) -> None:
+        world.venue.put_on(at_venue.LoseAnswer(seconds=5))
+        with pytest.raises(RuntimeError, match="did not answer the stranger"):
+            await world.trade_by_hand(SNOW, Direction.BUY, "0.40", "7")
+        assert not world.foreign_orders
+
+    run_world(story)
