@@ -72,6 +72,9 @@ class FillLogActor(TradingActor):
             if reconciler is not None:
                 reconciler.tell(Sweep(trigger=SweepTrigger.UNMATCHED_FILL, detail="the fill log was restarted"))
         else:
+            # A new start, of the process or of the account's branch alone, tries what was put aside again.
+            for key in [key for key in self.context.poison if key.account == self.account]:
+                del self.context.poison[key]
             self._explain_what_is_logged()
 
     def _explain_what_is_logged(self) -> None:

@@ -125,6 +125,8 @@ class OrderActor(TradingActor):
                 if state.cancel is not None and not state.cancel.answered:
                     self._send_cancel(state, self.context.recorder.journal.last_lsn)
             case Done() as state:
+                if self.incarnation > 1:
+                    self._tell_leg()  # it may have crashed between recording its end and telling of it
                 self._await_missing_fills(state)
             case _:
                 self._finish()

@@ -6,7 +6,7 @@ import pytest
 import trio
 from tallystick.actors.context import Paths
 from tallystick.model.alert import AlertKind
-from tallystick.model.event import FillRecorded, FillSettled, IntentEnded, OrderAcknowledged
+from tallystick.model.event import FillRecorded, FillSettled, IntentEnded, OrderDone, OrderAcknowledged
 from tallystick.model.fill import Settlement
 from tallystick.store.memory import MemoryDisk
 from tallystick.testing.world.faults import CrashActor, Role
@@ -91,3 +91,32 @@ def test_a_leg_that_is_told_to_close_as_its_pair_is_decided_says_nothing_of_what
         assert (await world.end_of(ticket)).outcome == "one_side"
 
     run_world(story, seed=seed)  # which fails where a message was not handled
+
+
+def test_a_cancelled_orders_leg_hears_of_its_end_when_the_order_crashes_right_after_recording_it() -> None:
+    """The order ended with the next incarnation, which told nobody: its pair stayed open until the next start."""
+
+    async def story(world: World) -> None:
+        ticket = await world.submit(world.pair("p1", seconds=5))
+        await trio.sleep(2)
+        world.crash_on(OrderDone)
+        assert (await world.end_of(ticket, seconds=30)).outcome == "neither"
+
+    run_world(story)
+
+
+def test_what_was_quarantined_is_tried_again_when_the_accounts_branch_alone_is_started_again() -> None:
+    """The alert was closed by that start as if its sweep would read the rest, and the rest was put aside again."""
+
+    async def story(world: World) -> None:
+        world.crashes_expected = True
+        ticket = await world.submit(world.single("i1", quantity="50"))
+        world.crash_on(FillRecorded)
+        world.crash_on(FillSettled)
+        world.crowd.sells(world.instruments[0], "0.44", "50")
+        await world.end_of(ticket)
+        await world.until(lambda: world.alerts(AlertKind.REPORT_QUARANTINED))
+        world.kill(f"/accounts/{world.rig.account}")
+        await world.until(lambda: not world.ledger.unsettled)
+
+    run_world(story)
