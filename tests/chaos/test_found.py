@@ -6,7 +6,7 @@ import pytest
 import trio
 from tallystick.actors.context import Paths
 from tallystick.model.alert import AlertKind
-from tallystick.model.event import FillRecorded, FillSettled, IntentEnded, OrderDone, OrderAcknowledged
+from tallystick.model.event import FillRecorded, FillSettled, IntentEnded, OrderAcknowledged, OrderDone
 from tallystick.model.fill import Settlement
 from tallystick.store.memory import MemoryDisk
 from tallystick.testing.world.faults import CrashActor, Role
