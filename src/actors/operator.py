@@ -162,7 +162,11 @@ class OperatorDesk(TradingActor):
 
     def _answer_when_durable(self, carried: Carried, reply: Future[Any] | None = None) -> None:
         answer = self.defer_reply() if reply is None else reply
-        self.when_durable(self.context.recorder.journal.last_lsn, lambda: answer.set(carried))
+
+        def settle() -> None:
+            answer.settle(carried)  # a desk that was restarted meanwhile has had it answered: outcome unknown
+
+        self.when_durable(self.context.recorder.journal.last_lsn, settle)
 
     def _carry_out(
         self,

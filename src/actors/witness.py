@@ -157,7 +157,7 @@ class WitnessActor(DiagnosingActor):
         waiting: list[Asked] = []
         for asked in self.asked:
             if asked.behind < self.readings and (settled or not asked.settled):
-                asked.answer.set(TruthTold(truths=truths, unread=unread))
+                asked.answer.settle(TruthTold(truths=truths, unread=unread))
             else:
                 waiting.append(asked)
         self.asked = waiting

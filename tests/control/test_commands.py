@@ -489,6 +489,25 @@ async def test_a_command_that_crashes_its_desk_is_recorded_whole_or_not_at_all_a
 
 
 @scenario()
+async def test_a_desk_that_is_restarted_before_its_command_is_durable_leaves_the_store_whole(world: World) -> None:
+    """Its answer had been given, as unknown; giving it again at the commit made the whole store fail."""
+    world.disk.latency_seconds = 1.0
+
+    async def ask() -> None:
+        with pytest.raises(Exception, match="send the same command id"):
+            await operate(world, Halt(account=ACCOUNT), command_id="c-1")
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ask)
+        await trio.sleep(0.3)
+        world.kill(Paths.OPERATOR)
+        await trio.sleep(3)
+    world.disk.latency_seconds = 0.0
+    assert world.store.failed is None
+    assert (await operate(world, Halt(account=ACCOUNT), command_id="c-1")).repeated
+
+
+@scenario()
 async def test_a_command_that_was_not_durable_when_the_runtime_was_killed_has_never_been(world: World) -> None:
     desk = world.context.ref(Paths.OPERATOR)
     halt = Halt(account=ACCOUNT)
